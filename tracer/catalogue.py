@@ -1,0 +1,141 @@
+"""The catalogue: models by name, and what it takes to reach each one.
+
+``configure(models={...})`` fills it, usually at the import of a pipeline's module, so that a replay in a new process
+finds the same names. A target is either an OpenAI-compatible endpoint or a Python callable.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any, Callable, Iterable, Mapping, Protocol
+from urllib.parse import urlsplit
+
+from tracer.errors import UnknownModel
+from tracer.messages import ChatAnswer, ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A declared price, in billionths of a US dollar per token. It beats every price table."""
+
+    input_nusd: int = 0
+    output_nusd: int = 0
+
+
+#: For a model that runs on one's own machine: it costs nothing, by declaration.
+FREE = Price()
+
+
+class Launcher(Protocol):
+    """Makes a local model reachable. ``url`` is known before it is started; starting may take a while."""
+
+    @property
+    def url(self) -> str: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A callable model. Give ``call`` (a Python function), ``base_url`` (an OpenAI-compatible endpoint, up to ``/v1``),
+    or ``launcher`` (whose url then is the endpoint)."""
+
+    name: str
+    model: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
+    call: Callable[[ChatRequest], ChatAnswer | str] | None = None
+    launcher: Launcher | None = None
+    price: Price | None = None
+    timeout_s: float | None = None
+
+    @property
+    def asked_as(self) -> str:
+        """What the endpoint calls this model."""
+        return self.model or self.name
+
+    @property
+    def url(self) -> str | None:
+        return self.launcher.url if self.launcher is not None else self.base_url
+
+    def headers(self) -> dict[str, str]:
+        """The credentials of this endpoint, read from the environment at the moment of the call, kept nowhere."""
+        key = os.environ.get(self.api_key_env) if self.api_key_env else None
+        return {"authorization": f"Bearer {key}"} if key else {}
+
+
+class Catalogue:
+    """Targets by name. Launchers are started at most once, when a live call first needs them, and stopped at exit."""
+
+    def __init__(self, targets: Iterable[Target] = ()) -> None:
+        self._targets: dict[str, Target] = {}
+        self._by_origin: dict[str, Target] = {}
+        self._started: list[Launcher] = []
+        # Guards the two tables and the list of started launchers; held while a launcher starts, so that it starts once.
+        self._lock = threading.Lock()
+        self.add(targets)
+
+    def add(self, targets: Iterable[Target]) -> None:
+        for target in targets:
+            self._targets[target.name] = target
+            if target.url is not None:
+                self._by_origin[_origin(target.url)] = target
+
+    def __iter__(self) -> Any:
+        return iter(self._targets.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._targets
+
+    def get(self, name: str) -> Target:
+        """The target of that name; raises UnknownModel, which lists the names there are."""
+        try:
+            return self._targets[name]
+        except KeyError:
+            raise UnknownModel(name, known=tuple(self._targets)) from None
+
+    def price_of(self, model: str | None) -> Price | None:
+        """The declared price of a model, by the catalogue's name or by the endpoint's."""
+        if model is None:
+            return None
+        target = self._targets.get(model) or next((t for t in self._targets.values() if t.asked_as == model), None)
+        return target.price if target is not None else None
+
+    def make_reachable(self, url: str) -> None:
+        """Start the launcher behind ``url``, if there is one and it does not run yet. Blocks until it answers."""
+        if not self._by_origin:
+            return
+        target = self._by_origin.get(_origin(url))
+        if target is None or target.launcher is None or target.launcher in self._started:
+            return
+        with self._lock:
+            if target.launcher not in self._started:
+                target.launcher.start()
+                if not self._started:
+                    atexit.register(self.stop)
+                self._started.append(target.launcher)
+
+    def stop(self) -> None:
+        with self._lock:
+            while self._started:
+                self._started.pop().stop()
+
+
+def targets_of(models: Mapping[str, Target | Callable[[ChatRequest], ChatAnswer | str] | str]) -> list[Target]:
+    """Read the short forms of ``configure(models=...)``: a Target, a callable, or an endpoint's URL."""
+    targets = []
+    for name, entry in models.items():
+        if isinstance(entry, Target):
+            targets.append(entry)
+        elif isinstance(entry, str):
+            targets.append(Target(name, base_url=entry))
+        else:
+            targets.append(Target(name, call=entry))
+    return targets
+
+
+def _origin(url: str) -> str:
+    return urlsplit(url).netloc

@@ -1,0 +1,76 @@
+"""What the journal holds: three kinds of event, each one MessagePack array with its letter first.
+
+Ids are raw bytes here (16 for a trace, 8 for a step). ``input`` and ``output`` are the codec's bytes, or the text
+address of a payload that the store already holds (a served step repeats nothing).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import ormsgpack
+
+
+class Started(NamedTuple):
+    """A step begins. ``attrs`` (all optional): effect, origin, source, model, tags; on a root also workflow, entry,
+    version, replay_of, plan, owner."""
+
+    trace_id: bytes
+    step_id: bytes
+    parent_id: bytes | None
+    name: str
+    kind: str
+    path: str
+    occurrence: int
+    at_ns: int
+    input: bytes | str | None
+    input_lossy: list[str]
+    #: Only where it can't be derived from ``input``: redaction changed it, or it is a model call's wire identity.
+    identity: str | None
+    fingerprint: str | None
+    attrs: dict[str, Any]
+
+
+class Finished(NamedTuple):
+    """A step ends. ``failure`` is the codec's bytes of a model.Failure. ``attrs`` (all optional): tags, plan, and
+    ``call``, a mapping with the fields of model.ModelCall (usage as a mapping of model.Usage, no cost) and ``price``,
+    the price that the catalogue declares for the model ({"input_nusd": per token, "output_nusd": per token})."""
+
+    trace_id: bytes
+    step_id: bytes
+    at_ns: int
+    outcome: str
+    output: bytes | str | None
+    output_lossy: list[str]
+    failure: bytes | None
+    attrs: dict[str, Any]
+
+
+class Noted(NamedTuple):
+    """Something said about a running step: a value of time or chance, or a score. ``value`` is the codec's bytes."""
+
+    trace_id: bytes
+    step_id: bytes
+    kind: str
+    name: str
+    occurrence: int
+    at_ns: int
+    value: bytes
+
+
+Event = Started | Finished | Noted
+_LETTERS: dict[str, type[Started] | type[Finished] | type[Noted]] = {"s": Started, "f": Finished, "n": Noted}
+
+
+def pack(event: Event) -> bytes:
+    letter = "s" if isinstance(event, Started) else "f" if isinstance(event, Finished) else "n"
+    return ormsgpack.packb((letter, *event))
+
+
+def unpack(frame: bytes) -> Event:
+    """The event in one journal frame; raises ValueError when the bytes are no event of this version."""
+    try:
+        letter, *fields = ormsgpack.unpackb(frame)
+        return _LETTERS[letter](*fields)  # type: ignore[arg-type]  # the letter decides the shape
+    except (ormsgpack.MsgpackDecodeError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"not a journal event: {error}") from error

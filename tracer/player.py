@@ -1,0 +1,78 @@
+"""The one thing tracer knows of replaying: before a step runs, someone may answer for it.
+
+A workflow that runs under a player asks it before every step. Normal life has no player and pays nothing for this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Protocol
+
+from tracer.model import Origin, Step
+
+if TYPE_CHECKING:
+    from tracer.catalogue import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step that is about to run. ``input`` is the codec's bytes; ``value`` decodes it only when asked."""
+
+    step_id: str
+    parent_id: str | None
+    name: str
+    kind: str
+    path: str
+    occurrence: int
+    input: bytes | None
+    input_lossy: tuple[str, ...]
+    identity: str
+    fingerprint: str | None
+    effect: bool = False
+    #: ``(value_or_function,)`` where ``@effect(stand_in=...)`` declares one.
+    stand_in: tuple[Any, ...] = ()
+    #: The inputs as a function gets them, for a stand-in that is a function.
+    arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run it for real. ``target`` is set on a model call that another model is to answer."""
+
+    source: Step | None = None
+    target: Target | None = None
+    origin: Origin = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Don't run it: this is its result. ``subtree`` holds the recorded steps below it, shown as served."""
+
+    value: Any
+    origin: Origin
+    source: Step | None = None
+    subtree: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """Don't run it: raise this."""
+
+    error: BaseException
+    origin: Origin
+    source: Step | None = None
+    subtree: tuple[Step, ...] = ()
+
+
+Decision = Run | Answer | Raise
+
+
+class Player(Protocol):
+    def decide(self, call: Call) -> Decision:
+        """Say what becomes of a step. May raise to stop the whole replay; that error derives from BaseException."""
+
+    def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
+        """A value of time or chance (``now``, ``random``, ``uuid4``): the recorded one, or a fresh one from ``make``."""
+
+    def finished(self, step_id: str, *, cost_nusd: int | None, priced: bool) -> None:
+        """A model call that ran for real has ended, with its cost where that is known."""
