@@ -1,0 +1,34 @@
+"""Record every step of an AI pipeline, and read it back.
+
+    from tracer import workflow, step, effect
+
+    @workflow
+    def answer(question: str) -> str:
+        return draft(question, search(question))
+"""
+
+from tracer.catalogue import FREE, Catalogue, Price, Target
+from tracer.decorators import effect, step, workflow
+from tracer.errors import TracerError
+from tracer.recorder import configure, flush, instrument, shutdown
+from tracer.spans import current, now, random, span, uuid4
+
+__all__ = [
+    "FREE",
+    "Catalogue",
+    "Price",
+    "Target",
+    "TracerError",
+    "configure",
+    "current",
+    "effect",
+    "flush",
+    "instrument",
+    "now",
+    "random",
+    "shutdown",
+    "span",
+    "step",
+    "uuid4",
+    "workflow",
+]

@@ -50,6 +50,8 @@ class ChatAnswer:
     response_id: str | None = None
     #: A provider's error object, where it answered with one.
     error: Mapping[str, Any] | None = None
+    #: How many answers the model gave (``n``); ``message`` is the first.
+    choices: int = 1
 
     @classmethod
     def of(cls, text: str, **fields: Any) -> ChatAnswer:

@@ -29,6 +29,8 @@ class Call:
     identity: str
     fingerprint: str | None
     effect: bool = False
+    #: A ``with span(...)`` block: it can't be skipped, so the only answer to it is Run.
+    block: bool = False
     #: ``(value_or_function,)`` where ``@effect(stand_in=...)`` declares one.
     stand_in: tuple[Any, ...] = ()
     #: The inputs as a function gets them, for a stand-in that is a function.
@@ -67,12 +69,19 @@ class Raise:
 Decision = Run | Answer | Raise
 
 
+class ReplayStopped(BaseException):
+    """The player ends the whole replay here. Not an Exception, so that the workflow's own handlers can't swallow it."""
+
+
 class Player(Protocol):
     def decide(self, call: Call) -> Decision:
         """Say what becomes of a step. May raise to stop the whole replay; that error derives from BaseException."""
 
-    def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
-        """A value of time or chance (``now``, ``random``, ``uuid4``): the recorded one, or a fresh one from ``make``."""
+    def about(self) -> Mapping[str, Any]:
+        """What the root of the new trace says of itself: ``replay_of`` and ``plan``."""
 
-    def finished(self, step_id: str, *, cost_nusd: int | None, priced: bool) -> None:
-        """A model call that ran for real has ended, with its cost where that is known."""
+    def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
+        """A value of time or chance (``now``, ``random``, ``uuid4``): the recorded one, or a new one from ``make``."""
+
+    def finished(self, step_id: str, *, call: Mapping[str, Any], at_ns: int) -> None:
+        """A model call that ran for real has ended; ``call`` is what its Finished event says of it."""

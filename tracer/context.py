@@ -1,0 +1,161 @@
+"""The running step, in a context variable: what gives a call its parent."""
+
+from __future__ import annotations
+
+import itertools
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Mapping
+
+from tracer.ids import Anchor
+from tracer.player import Decision, Player, Run
+
+if TYPE_CHECKING:
+    from tracer.recording import Recorder, Unrecorded
+
+#: What a step is told when nobody plays: just run. One object, so that the common case is an identity test.
+RUN: Decision = Run()
+
+
+#: "Not given", where None is a value like any other.
+UNSET: Any = object()
+
+
+class ActiveTrace:
+    """A trace while it is being recorded."""
+
+    __slots__ = ("anchor", "player", "recorder", "trace_id")
+
+    def __init__(self, trace_id: bytes, anchor: Anchor, recorder: Recorder | Unrecorded, player: Player | None) -> None:
+        self.trace_id = trace_id
+        self.anchor = anchor
+        self.recorder = recorder
+        self.player = player
+
+
+class ActiveStep:
+    """A step while it runs. ``current()`` gives it to the user, who may describe and score it."""
+
+    __slots__ = (
+        "_call",
+        "_output",
+        "_tags",
+        "capture",
+        "counts",
+        "decision",
+        "ended",
+        "kind",
+        "name",
+        "parent",
+        "path",
+        "step",
+        "trace",
+    )
+
+    def __init__(  # noqa: PLR0913 - what a step is
+        self,
+        trace: ActiveTrace,
+        parent: ActiveStep | None,
+        step: bytes,
+        name: str,
+        kind: str,
+        path: str,
+        *,
+        capture: bool,
+    ) -> None:
+        self.trace = trace
+        self.parent = parent
+        self.step = step
+        self.name = name
+        self.kind = kind
+        self.path = path
+        self.capture = capture
+        self.decision: Decision = RUN
+        self.ended = False
+        #: Child name -> how many of that name have begun. setdefault and next are each one atomic step.
+        self.counts: dict[str, itertools.count[int]] = {}
+        self._tags: dict[str, Any] | None = None
+        self._call: dict[str, Any] | None = None
+        self._output: tuple[Any, ...] = ()
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits; what ``playhead show`` takes."""
+        return self.trace.trace_id.hex()
+
+    @property
+    def step_id(self) -> str:
+        return self.step.hex()
+
+    @property
+    def is_replay(self) -> bool:
+        return self.trace.player is not None
+
+    def occurrence_of(self, name: str) -> int:
+        return next(self.counts.setdefault(name, itertools.count()))
+
+    def set(
+        self,
+        *,
+        model: str | None = None,
+        provider: str | None = None,
+        usage: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        output: Any = UNSET,
+    ) -> None:
+        """Say more about this step: who answered, what it used (the fields of ``tracer.model.Usage``), tags to filter by,
+        and ``output=`` to record something else than what is returned."""
+        told = {"model": model, "provider": provider, "usage": dict(usage) if usage else None}
+        self.describe(call={key: value for key, value in told.items() if value is not None}, tags=tags)
+        if output is not UNSET:
+            self._output = (output,)
+
+    def describe(self, *, call: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None) -> None:
+        if call:
+            self._call = {**(self._call or {}), **call}
+        if tags:
+            self._tags = {**(self._tags or {}), **tags}
+
+    def described(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """The tags and the model call that were told so far."""
+        return self._tags, self._call
+
+    def score(self, name: str, value: float | bool | str) -> None:  # noqa: FBT001 - a score may well be a verdict
+        """Record a judgement of this step, by name."""
+        self.trace.recorder.note(self, "score", name, 0, value)
+
+    def finish(self, output: Any) -> None:
+        """End this step with its result."""
+        self.trace.recorder.finish(self, self._output[0] if self._output else output)
+
+    def fail(self, error: BaseException, output: Any = None) -> None:
+        """End this step with the exception that ended it; ``output`` is what there was of a result, if anything."""
+        self.trace.recorder.fail(self, error, output)
+
+    @property
+    def output(self) -> Any:
+        """What is recorded as this step's output, where the code says it itself."""
+        return self._output[0] if self._output else None
+
+    @output.setter
+    def output(self, value: Any) -> None:
+        self._output = (value,)
+
+
+class NoStep:
+    """What ``current()`` gives outside a workflow: takes everything, records nothing."""
+
+    __slots__ = ("output",)
+    trace_id: str | None = None
+    step_id: str | None = None
+    is_replay = False
+
+    def set(self, **_: Any) -> None:
+        """Nothing runs, so nothing is said about it."""
+
+    def score(self, name: str, value: float | bool | str) -> None:  # noqa: FBT001
+        """Nothing runs, so nothing is scored."""
+
+
+CURRENT: ContextVar[ActiveStep | None] = ContextVar("playhead_step", default=None)
+#: The player that the next workflow to begin runs under.
+NEXT_PLAYER: ContextVar[Player | None] = ContextVar("playhead_player", default=None)

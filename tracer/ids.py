@@ -1,0 +1,32 @@
+"""Ids and time. A trace id is 16 bytes and sorts by time; a step id is 8 (the sizes of W3C trace context)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from os import urandom
+
+
+def new_trace_id(now_ns: int) -> bytes:
+    """48 bits of milliseconds, then chance: ids made later sort later, as in UUID version 7 (RFC 9562)."""
+    return (now_ns // 1_000_000).to_bytes(6, "big") + urandom(10)
+
+
+def new_step_id() -> bytes:
+    return urandom(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A wall-clock reading and a monotonic one, taken together: times within one trace never run backwards, even when
+    the machine's clock is set back while it runs."""
+
+    wall_ns: int
+    monotonic_ns: int
+
+    @classmethod
+    def now(cls) -> Anchor:
+        return cls(time.time_ns(), time.perf_counter_ns())
+
+    def read_ns(self) -> int:
+        return self.wall_ns + time.perf_counter_ns() - self.monotonic_ns

@@ -1,0 +1,30 @@
+"""The secret that identities are made with: 32 random bytes in the home folder, made at the first use.
+
+An identity is a digest of inputs before redaction. Keyed, it lets a replay match what was redacted, and gives nothing
+away to one who has the store without the key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+_FILE = "key"
+
+
+def store_key(home: Path) -> bytes:
+    """Read the key, making it first where there is none. Two processes at once end up with the same one."""
+    path = home / _FILE
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_bytes()
+    home.mkdir(parents=True, exist_ok=True)
+    mine = home / f"{_FILE}.{os.getpid()}"
+    fd = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(os.urandom(32))
+    # A link appears whole or not at all, and fails where another process was first.
+    with contextlib.suppress(FileExistsError):
+        os.link(mine, path)
+    mine.unlink()
+    return path.read_bytes()

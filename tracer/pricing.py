@@ -1,0 +1,93 @@
+"""What a model call cost: its usage at a declared price, or at the price table's for the day; or why that is unknown.
+
+Unknown is never zero. The first rule that applies decides:
+
+1. An answer with a status of 400 or above, without usage, was not billed: 0, "not billed: HTTP 429".
+2. The price that the catalogue declares. Declared as free, a call costs 0 even where no usage was reported.
+3. The price of genai-prices on that day, for the model that answered, then for the one that was asked.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Mapping
+
+from tracer.model import Cost
+
+_NUSD = 10**9
+#: The parts of a usage that the price table may price differently, by its names for them.
+_BUCKETS = {
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cache_read_tokens": "cache_read_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "reasoning_tokens": "output_reasoning_tokens",
+    "input_audio_tokens": "input_audio_tokens",
+    "output_audio_tokens": "output_audio_tokens",
+}
+
+
+def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str | None]:
+    """The cost of a model call as it stands in an event, or None and the reason in words.
+
+    ``call`` has the fields of model.ModelCall, ``usage`` as a mapping, and optionally ``price``, the declared one.
+    """
+    usage = {name: count for name, count in (call.get("usage") or {}).items() if name in _BUCKETS and count is not None}
+    status = call.get("status_code")
+    if not usage and isinstance(status, int) and status >= 400:
+        return Cost(0, f"not billed: HTTP {status}"), None
+    declared = call.get("price")
+    if declared is not None:
+        return _declared(usage, input_nusd=declared["input_nusd"], output_nusd=declared["output_nusd"])
+    models = [model for model in dict.fromkeys((call.get("model"), call.get("model_asked"))) if model]
+    if not models:
+        return None, "the model is not known"
+    if "input_tokens" not in usage and "output_tokens" not in usage:
+        return None, "the provider reported no usage"
+    return _from_table(usage, models, provider=call.get("provider"), at_ns=at_ns)
+
+
+def _declared(usage: Mapping[str, int], *, input_nusd: int, output_nusd: int) -> tuple[Cost | None, str | None]:
+    cost = 0
+    for name, per_token in (("input_tokens", input_nusd), ("output_tokens", output_nusd)):
+        if per_token == 0:
+            continue
+        if name not in usage:
+            return None, _missing(usage, name)
+        cost += usage[name] * per_token
+    return Cost(cost, "declared"), None
+
+
+def _from_table(
+    usage: Mapping[str, int], models: list[str], *, provider: str | None, at_ns: int
+) -> tuple[Cost | None, str | None]:
+    # Imported here: it takes a sixth of a second and some megabytes, which only a process that prices should pay.
+    import genai_prices  # noqa: PLC0415
+
+    at = datetime.fromtimestamp(at_ns / 1e9, tz=UTC)
+    counted = genai_prices.Usage(**{_BUCKETS[name]: count for name, count in usage.items()})
+    for model in models:
+        try:
+            found = genai_prices.calc_price(counted, model, provider_id=provider, genai_request_timestamp=at)
+        except LookupError:
+            continue
+        except ValueError as error:
+            return None, f"the usage does not add up: {error}"
+        for name, per_token in (
+            ("input_tokens", found.model_price.input_mtok),
+            ("output_tokens", found.model_price.output_mtok),
+        ):
+            if per_token is not None and name not in usage:
+                return None, _missing(usage, name)
+        identity = f"genai-prices {genai_prices.__version__} {found.provider.id}/{found.model.id}"
+        return Cost(_nusd(found.total_price), identity), None
+    return None, f"no price known for {models[0]}"
+
+
+def _missing(usage: Mapping[str, int], name: str) -> str:
+    return f"the provider reported no {name.replace('_', ' ')}" if usage else "the provider reported no usage"
+
+
+def _nusd(usd: Decimal) -> int:
+    return int((usd * _NUSD).to_integral_value(rounding=ROUND_HALF_EVEN))

@@ -1,0 +1,158 @@
+"""What this process records with: the recorder and the catalogue in force, made when first needed.
+
+The other rooms ask here: ``open`` begins a step below the running one. A forked child starts anew; a process that
+ends writes out what is waiting.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import Any, Mapping, Sequence
+
+from tracer import config as settings
+from tracer.catalogue import Catalogue, Target, targets_of
+from tracer.config import Config, RedactionRule
+from tracer.context import CURRENT, NEXT_PLAYER, UNSET, ActiveStep, ActiveTrace
+from tracer.errors import TracerError
+from tracer.guard import guard, report
+from tracer.ids import Anchor
+from tracer.recording import Recorder, Unrecorded
+
+__all__ = ["Recorder", "catalogue", "configure", "current_config", "flush", "guard", "instrument", "open", "recorder", "shutdown"]
+
+_EXIT_TIMEOUT_S = 10.0
+
+_lock = threading.Lock()
+_overrides: dict[str, Any] = {}
+_catalogue = Catalogue()
+_recorder: Recorder | None = None
+_disabled = False
+
+
+def configure(  # noqa: PLR0913 - one door for all settings
+    *,
+    database_url: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    enabled: bool | None = None,
+    capture_content: bool | None = None,
+    redact: str | Sequence[RedactionRule] | None = None,
+    sample: float | None = None,
+    models: Mapping[str, Any] | Sequence[Target] | None = None,
+) -> None:
+    """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
+
+    ``database_url`` is a URL or the path of an SQLite file; ``redact`` adds rules: a key's name, a ``(label, pattern)``
+    pair, or a function of a text; ``sample`` is the share of traces to record; ``models`` adds to the catalogue: Targets,
+    or a mapping of name to Target, Python callable or endpoint URL. Raises ConfigError for a value that can't be.
+    """
+    if models is not None:
+        _catalogue.add(targets_of(models) if isinstance(models, Mapping) else models)
+    given = {
+        "database_url": database_url,
+        "home": home,
+        "enabled": enabled,
+        "capture_content": capture_content,
+        "redact": redact,
+        "sample": sample,
+    }
+    told = {name: value for name, value in given.items() if value is not None}
+    if told:
+        settings.from_environment(**{**_overrides, **told})  # so that a wrong value is refused here, not at the first step
+        shutdown()
+        _overrides.update(told)
+
+
+def current_config() -> Config:
+    """The settings that recording and reading use."""
+    return settings.from_environment(**_overrides)
+
+
+def catalogue() -> Catalogue:
+    return _catalogue
+
+
+def recorder() -> Recorder | None:
+    """The recorder in force; None where recording is switched off or can't work (said once, as a warning)."""
+    return _recorder if _recorder is not None or _disabled else _make()
+
+
+def _make() -> Recorder | None:
+    global _recorder, _disabled  # noqa: PLW0603 - the state of this process, and its only writer
+    with _lock:
+        if _recorder is not None or _disabled:
+            return _recorder
+        try:
+            config = current_config()
+            if config.enabled:
+                _recorder = Recorder(config, _catalogue)
+        except (OSError, TracerError) as error:
+            report("start recording", error)
+        _disabled = _recorder is None
+        return _recorder
+
+
+def begin_trace(name: str, *, attrs: dict[str, Any], **fields: Any) -> ActiveStep | None:
+    """Begin a workflow: its root step, under the player that waits for it, if one does. None: recording is off."""
+    active = recorder()
+    if active is None:
+        return None
+    player = NEXT_PLAYER.get()
+    if player is None and not active.accepts():
+        return ActiveStep(ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None), None, b"", name, "workflow", name, capture=False)
+    instrument()
+    if player is not None:
+        # Taken: a workflow inside this one is a step of it, and one beside it is nobody's replay.
+        NEXT_PLAYER.set(None)
+        attrs = {**attrs, **player.about()}
+    return active.begin(active.begin_trace(player), None, name, "workflow", attrs=attrs, **fields)
+
+
+def instrument() -> None:
+    """Catch model calls at the HTTP clients from now on. The first workflow does this by itself, so that importing tracer
+    touches nothing; call it where clients are wrapped by others and the order matters."""
+    from tracer import http  # noqa: PLC0415
+
+    http.install()
+
+
+def open(  # noqa: A001 - read as recorder.open
+    name: str, kind: str, *, value: Any, identity_of: Any = UNSET, attrs: dict[str, Any] | None = None
+) -> ActiveStep | None:
+    """Begin a leaf below the running step; None outside a workflow. Only the player's own stop gets out of here."""
+    parent = CURRENT.get()
+    if parent is None:
+        return None
+    step: ActiveStep | None = None
+    with guard("record a step"):
+        step = parent.trace.recorder.begin(
+            parent.trace, parent, name, kind, value=value, identity_of=identity_of, attrs=attrs
+        )
+    return step
+
+
+def flush(timeout_s: float = 10.0) -> bool:
+    """Wait until the store holds everything recorded so far in this process. False if it did not within the time."""
+    active = _recorder
+    return active is None or active.writer.flush(timeout_s)
+
+
+def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
+    """Write out what is waiting and stop recording; the next workflow starts it anew. False: some stayed in the journal,
+    from where the next process that opens the store brings it in."""
+    global _recorder, _disabled  # noqa: PLW0603
+    with _lock:
+        active, _recorder, _disabled = _recorder, None, False
+    return active is None or active.close(timeout_s)
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+    if _recorder is not None:
+        _recorder.forked()
+
+
+atexit.register(shutdown)
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,302 @@
+"""One process's recording under one configuration: begin, finish and fail of a step.
+
+Encode, redact, append to the journal: no database and no network here. ``tracer.recorder`` holds the one in force.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
+
+from tracer import codec
+from tracer.config import Config, RedactionRule
+from tracer.context import UNSET, ActiveStep, ActiveTrace
+from tracer.events import Event, Finished, Noted, Started, pack
+from tracer.failures import failure_of
+from tracer.guard import guard, report
+from tracer.ids import Anchor, new_step_id, new_trace_id
+from tracer.journal import Journal
+from tracer.key import store_key
+from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
+from tracer.redact import Redactor
+from tracer.served import below, ending
+from tracer.writer import Writer
+
+if TYPE_CHECKING:
+    from tracer.catalogue import Catalogue
+
+_CANCELLED = ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
+_NOT_CAPTURED = ("$ (not captured)",)
+
+
+class Recorder:
+    """What one process records with one configuration."""
+
+    def __init__(self, config: Config, catalogue: Catalogue) -> None:
+        self.config = config
+        self.catalogue = catalogue
+        self.redactor = _redactor(config.redact)
+        self.key = store_key(config.home)
+        self.refused_traces = 0
+        # Guards the making of the two below, once at first and once more in a forked child.
+        self._making = threading.RLock()
+        self.writer.wake()
+
+    @cached_property
+    def journal(self) -> Journal:
+        with self._making:
+            made: Journal | None = self.__dict__.get("journal")
+            return made or Journal(self.config.home, self.config.store_tag)
+
+    @cached_property
+    def writer(self) -> Writer:
+        with self._making:
+            made: Writer | None = self.__dict__.get("writer")
+            return made or Writer(self.journal, self.config.home, self.config.store_tag, self._open_store)
+
+    def forked(self) -> None:
+        """In a forked child: the parent's journal and thread are not the child's. Both are made anew when needed."""
+        self._making = threading.RLock()
+        self.__dict__.pop("writer", None)
+        journal: Journal | None = self.__dict__.pop("journal", None)
+        if journal is not None:
+            journal.forget_lock()
+
+    def _open_store(self) -> Any:
+        # Imported on the writer's thread, so that SQLAlchemy never loads on the caller's.
+        from tracer.store import open_store  # noqa: PLC0415
+
+        return open_store(self.config.database_url)
+
+    def accepts(self) -> bool:
+        """Whether a new trace may begin: not past the journal's cap, and within the sampling share."""
+        if self.journal.waiting_bytes > self.config.journal_cap_bytes:
+            self.refused_traces += 1
+            report("keep up: its journal is full and new traces are refused", "the store has been away for too long")
+            return False
+        return self.config.sample >= 1.0 or random.random() < self.config.sample  # noqa: S311 - not a secret
+
+    def begin_trace(self, player: Player | None) -> ActiveTrace:
+        self.writer.wake()
+        anchor = Anchor.now()
+        return ActiveTrace(new_trace_id(anchor.wall_ns), anchor, self, player)
+
+    def begin(  # noqa: PLR0913 - one call, one event: the fields are the event's
+        self,
+        trace: ActiveTrace,
+        parent: ActiveStep | None,
+        name: str,
+        kind: str,
+        *,
+        value: Any = UNSET,
+        identity_of: Any = UNSET,
+        hidden: frozenset[str] = frozenset(),
+        capture: bool = True,
+        fingerprint: str | None = None,
+        effect: bool = False,
+        block: bool = False,
+        stand_in: tuple[Any, ...] = (),
+        arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), {}),
+        attrs: dict[str, Any] | None = None,
+    ) -> ActiveStep:
+        """Record that a step begins, and ask the player (if there is one) what becomes of it.
+
+        ``value`` is the input (UNSET: none is recorded); ``identity_of`` what it is matched by, where that differs.
+        """
+        occurrence = 0 if parent is None else parent.occurrence_of(name)
+        label = name if occurrence == 0 else f"{name}[{occurrence}]"
+        path = label if parent is None else f"{parent.path}/{label}"
+        step = ActiveStep(trace, parent, new_step_id(), name, kind, path, capture=capture)
+        clear, kept, lossy = self._encode(value, hidden, capture=capture)
+        differs = identity_of is not UNSET or kept is not clear
+        identity: str | None = None
+        if differs or trace.player is not None:
+            matched = clear if identity_of is UNSET else codec.encode(identity_of).data
+            identity = codec.identity(matched or b"\xc0", self.key)
+        attrs = {} if attrs is None else attrs
+        if effect:
+            attrs["effect"] = True
+        started = Started(
+            trace.trace_id,
+            step.step,
+            None if parent is None else parent.step,
+            name,
+            kind,
+            step.path,
+            occurrence,
+            trace.anchor.read_ns(),
+            kept,
+            list(lossy),
+            identity,
+            fingerprint,
+            attrs,
+        )
+        if trace.player is None:
+            self.append(started)
+            return step
+        call = Call(
+            step_id=step.step_id,
+            parent_id=None if parent is None else parent.step_id,
+            name=name,
+            kind=kind,
+            path=path,
+            occurrence=occurrence,
+            input=clear,
+            input_lossy=lossy,
+            identity=identity or "",
+            fingerprint=fingerprint,
+            effect=effect,
+            block=block,
+            stand_in=stand_in,
+            arguments=arguments,
+        )
+        self._ask(trace.player, step, call, started)
+        return step
+
+    def _ask(self, player: Player, step: ActiveStep, call: Call, started: Started) -> None:
+        try:
+            step.decision = player.decide(call)
+        except ReplayStopped as stop:
+            self.append(started)
+            self.fail(step, stop, None)
+            raise
+        source = step.decision.source
+        if step.decision.origin != "live":
+            started.attrs["origin"] = step.decision.origin
+        if source is not None:
+            started.attrs["source"] = source.step_id
+        self.append(started)
+
+    def _encode(
+        self, value: Any, hidden: frozenset[str], *, capture: bool
+    ) -> tuple[bytes | None, bytes | None, tuple[str, ...]]:
+        """The value's bytes as they are, the bytes that may reach disk, and the paths that can't be restored."""
+        if value is UNSET:
+            return None, None, ()
+        encoded = codec.encode(value)
+        if not (capture and self.config.capture_content):
+            return encoded.data, None, _NOT_CAPTURED
+        if hidden:
+            shown = {name: "[redacted: by name]" if name in hidden else item for name, item in value.items()}
+            kept = codec.encode(shown)
+            lossy = (*kept.lossy, *(f"$.{name} (redacted)" for name in hidden if name in value))
+        else:
+            kept, lossy = encoded, encoded.lossy
+        redacted = self.redactor.redact(kept.data)
+        return encoded.data, redacted.data, (*lossy, *(f"{path} (redacted)" for path in redacted.paths))
+
+    def finish(self, step: ActiveStep, output: Any) -> None:
+        if step.ended:
+            return
+        step.ended = True
+        with guard("record a step's result"):
+            if (served := _from_record(step)) is not None:
+                self._end_as_recorded(step, served)
+            else:
+                _, data, lossy = self._encode(output, frozenset(), capture=step.capture)
+                self._end(step, "ok", data, lossy, None, {})
+
+    def fail(self, step: ActiveStep, error: BaseException, output: Any) -> None:
+        if step.ended:
+            return
+        step.ended = True
+        with guard("record a step's failure"):
+            if (served := _from_record(step)) is not None:
+                self._end_as_recorded(step, served)
+                return
+            _, data, lossy = self._encode(error if output is None else output, frozenset(), capture=step.capture)
+            failure = self.redactor.redact(codec.encode(failure_of(error)).data).data
+            self._end(step, _outcome_of(error), data, lossy, failure, {})
+
+    def _end(  # noqa: PLR0913 - the fields of one event
+        self,
+        step: ActiveStep,
+        outcome: str,
+        output: bytes | str | None,
+        lossy: tuple[str, ...],
+        failure: bytes | None,
+        attrs: dict[str, Any],
+    ) -> None:
+        tags, call = step.described()
+        if tags:
+            attrs["tags"] = {**attrs.get("tags", {}), **tags}
+        if call and "call" not in attrs:
+            attrs["call"] = self._with_price(call)
+        trace = step.trace
+        at_ns = trace.anchor.read_ns()
+        self.append(Finished(trace.trace_id, step.step, at_ns, outcome, output, list(lossy), failure, attrs))
+        if trace.player is not None and call and isinstance(step.decision, Run):
+            trace.player.finished(step.step_id, call=attrs["call"], at_ns=at_ns)
+
+    def _with_price(self, call: dict[str, Any]) -> dict[str, Any]:
+        """The call with the price that the catalogue declares for its model, if it does."""
+        price = self.catalogue.price_of(call.get("model")) or self.catalogue.price_of(call.get("model_asked"))
+        if price is None:
+            return call
+        return {**call, "price": {"input_nusd": price.input_nusd, "output_nusd": price.output_nusd}}
+
+    def _end_as_recorded(self, step: ActiveStep, served: Answer | Raise) -> None:
+        """End a served step with the addresses of the recorded one, and show the steps below it as served."""
+        source = served.source
+        assert source is not None
+        trace = step.trace
+        for event in below(source.step_id, served.subtree, trace.trace_id, step.step, trace.anchor.read_ns()):
+            self.append(event)
+        output = source.output
+        failure = None if source.failure is None else codec.encode(source.failure).data
+        digest, lossy = (None, ()) if output is None else (output.digest, output.lossy)
+        self._end(step, source.outcome or "ok", digest, lossy, failure, ending(source))
+
+    def note(self, step: ActiveStep, kind: str, name: str, occurrence: int, value: Any) -> None:
+        with guard("record a note"):
+            trace = step.trace
+            data = self.redactor.redact(codec.encode(value).data).data
+            self.append(Noted(trace.trace_id, step.step, kind, name, occurrence, trace.anchor.read_ns(), data))
+
+    def append(self, event: Event) -> None:
+        with guard("write to its journal"):
+            self.journal.append(pack(event))
+
+    def close(self, timeout_s: float) -> bool:
+        """Write out what is waiting and let go of the journal; False if something had to stay in it."""
+        return self.writer.close(timeout_s)
+
+
+class Unrecorded:
+    """Stands in for the recorder throughout a trace that is sampled out or refused: it must be wholly absent, so its
+    steps (and the workflows inside it) need a parent all the same."""
+
+    def begin(self, trace: ActiveTrace, parent: ActiveStep | None, name: str, kind: str, **_: Any) -> ActiveStep:
+        return ActiveStep(trace, parent, b"", name, kind, name, capture=False)
+
+    def finish(self, step: ActiveStep, output: Any) -> None:
+        """Nothing is recorded."""
+
+    def fail(self, step: ActiveStep, error: BaseException, output: Any) -> None:
+        """Nothing is recorded."""
+
+    def note(self, step: ActiveStep, kind: str, name: str, occurrence: int, value: Any) -> None:
+        """Nothing is recorded."""
+
+
+def _redactor(rules: Sequence[RedactionRule]) -> Redactor:
+    return Redactor(
+        keys=[rule for rule in rules if isinstance(rule, str)],
+        patterns=[rule for rule in rules if isinstance(rule, tuple)],
+        functions=[rule for rule in rules if callable(rule)],
+    )
+
+
+def _from_record(step: ActiveStep) -> Answer | Raise | None:
+    decision = step.decision
+    if isinstance(decision, Answer | Raise) and decision.origin == "recorded" and decision.source is not None:
+        return decision
+    return None
+
+
+def _outcome_of(error: BaseException) -> str:
+    if isinstance(error, ReplayStopped):
+        return "stopped"
+    return "cancelled" if type(error).__name__ in _CANCELLED else "failed"

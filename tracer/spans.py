@@ -1,0 +1,88 @@
+"""``span``, ``current``, and the recorded values of time and chance."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random as _random
+import uuid
+from types import TracebackType
+from typing import Any, Callable, Mapping, TypeVar, cast
+
+from tracer.context import CURRENT, RUN, UNSET, ActiveStep, NoStep
+from tracer.guard import guard
+from tracer.model import Kind
+from tracer.player import Answer, Raise
+
+T = TypeVar("T")
+_NO_STEP = NoStep()
+
+
+def current() -> ActiveStep | NoStep:
+    """The running step, to describe or score it; outside a workflow, something that takes all that and records nothing."""
+    return CURRENT.get() or _NO_STEP
+
+
+class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
+    """Record a block of code as a step: ``with span("rerank", kind="reranker", input=docs) as s: s.output = ...``.
+
+    The block always runs, also in a replay: a ``with`` can't be skipped. What runs inside it is served as usual.
+    Works in synchronous and in async code.
+    """
+
+    def __init__(
+        self, name: str, *, kind: Kind = "step", input: Any = UNSET, tags: Mapping[str, Any] | None = None  # noqa: A002
+    ) -> None:
+        self._name = name
+        self._kind = kind
+        self._input = input
+        self._attrs = {"tags": dict(tags)} if tags else {}
+        self._step: ActiveStep | None = None
+        self._token: Any = None
+
+    def __enter__(self) -> ActiveStep | NoStep:
+        parent = CURRENT.get()
+        if parent is None:
+            return NoStep()
+        with guard("record a span"):
+            self._step = parent.trace.recorder.begin(
+                parent.trace, parent, self._name, self._kind, value=self._input, block=True, attrs=self._attrs
+            )
+        if self._step is None:
+            return NoStep()
+        self._token = CURRENT.set(self._step)
+        return self._step
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._step is None:
+            return
+        CURRENT.reset(self._token)
+        if error is None:
+            self._step.finish(UNSET)
+        else:
+            self._step.fail(error)
+
+
+def _recorded_value(name: str, make: Callable[[], T]) -> T:
+    step = CURRENT.get()
+    if step is None:
+        return make()
+    occurrence = step.occurrence_of(f"{name}()")
+    player = step.trace.player
+    value = make() if player is None else player.value(step.step_id, name, occurrence, make)
+    step.trace.recorder.note(step, "value", name, occurrence, value)
+    return cast(T, value)
+
+
+def now() -> dt.datetime:
+    """The time, in UTC, as a recorded value: a replay gets the recorded one."""
+    return _recorded_value("now", lambda: dt.datetime.now(dt.UTC))
+
+
+def random() -> float:
+    """A number in [0, 1), as a recorded value."""
+    return _recorded_value("random", _random.random)
+
+
+def uuid4() -> uuid.UUID:
+    """A random UUID, as a recorded value."""
+    return _recorded_value("uuid4", uuid.uuid4)
