@@ -2,9 +2,11 @@
 
 Unknown is never zero. The first rule that applies decides:
 
-1. An answer with a status of 400 or above, without usage, was not billed: 0, "not billed: HTTP 429".
-2. The price that the catalogue declares. Declared as free, a call costs 0 even where no usage was reported.
-3. The price of genai-prices on that day, for the model that answered, then for the one that was asked.
+1. An answer that a replay served from the record cost nothing now: 0, "served from the record".
+2. An answer with a status of 400 or above, without usage, was not billed: 0, "not billed: HTTP 429".
+3. A usage that contradicts itself (more tokens read from a cache than came in at all) has no price.
+4. The price that the catalogue declares. Declared as free, a call costs 0 even where no usage was reported.
+5. The price of genai-prices on that day, for the model that answered, then for the one that was asked.
 """
 
 from __future__ import annotations
@@ -26,6 +28,13 @@ _BUCKETS = {
     "input_audio_tokens": "input_audio_tokens",
     "output_audio_tokens": "output_audio_tokens",
 }
+#: Totals that include their parts; each line's parts are disjoint.
+_INCLUDED = (
+    ("input_tokens", "cache_read_tokens", "cache_write_tokens"),
+    ("input_tokens", "input_audio_tokens"),
+    ("output_tokens", "reasoning_tokens"),
+    ("output_tokens", "output_audio_tokens"),
+)
 
 
 def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str | None]:
@@ -33,10 +42,15 @@ def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str
 
     ``call`` has the fields of model.ModelCall, ``usage`` as a mapping, and optionally ``price``, the declared one.
     """
+    if call.get("served"):
+        return Cost(0, "served from the record"), None
     usage = {name: count for name, count in (call.get("usage") or {}).items() if name in _BUCKETS and count is not None}
     status = call.get("status_code")
     if not usage and isinstance(status, int) and status >= 400:
         return Cost(0, f"not billed: HTTP {status}"), None
+    contradiction = _contradiction(usage)
+    if contradiction is not None:
+        return None, f"the usage does not add up: {contradiction}"
     declared = call.get("price")
     if declared is not None:
         return _declared(usage, input_nusd=declared["input_nusd"], output_nusd=declared["output_nusd"])
@@ -46,6 +60,18 @@ def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str
     if "input_tokens" not in usage and "output_tokens" not in usage:
         return None, "the provider reported no usage"
     return _from_table(usage, models, provider=call.get("provider"), at_ns=at_ns)
+
+
+def _contradiction(usage: Mapping[str, Any]) -> str | None:
+    for name, count in usage.items():
+        if not isinstance(count, int) or count < 0:
+            return f"{name.replace('_', ' ')} is {count!r}"
+    for total, *parts in _INCLUDED:
+        counted = sum(usage.get(part, 0) for part in parts)
+        if total in usage and counted > usage[total]:
+            named = " and ".join(part.removesuffix("_tokens").replace("_", " ") for part in parts if part in usage)
+            return f"{counted} {named} tokens within {usage[total]} {total.replace('_', ' ')}"
+    return None
 
 
 def _declared(usage: Mapping[str, int], *, input_nusd: int, output_nusd: int) -> tuple[Cost | None, str | None]:

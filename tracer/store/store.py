@@ -1,0 +1,282 @@
+"""The store: one door for everything that is written and read."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Iterable, Mapping, Self
+
+from sqlalchemy import Column, Connection, Engine, Select, Table, and_, case, func, or_, select, text
+
+from tracer import codec
+from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
+from tracer.events import Event
+from tracer.model import PayloadRef, Status, Trace, TraceSummary
+from tracer.store import engine as engines
+from tracer.store import read, totals, upgrade, write
+from tracer.store.query import Filter
+from tracer.store.search import Owners, cheap_conditions, conditions, status_of
+from tracer.store.tables import journal_positions, model_calls, payloads, processes, steps, traces
+
+#: Status counts look at this many traces, the newest; beyond it a page would wait for a number nobody reads exactly.
+COUNTED = 10_000
+_CANDIDATES = 5
+_ALL = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusCounts:
+    """How many traces have each status. ``bounded`` says that only the newest 10,000 were counted."""
+
+    counts: Mapping[Status, int]
+    bounded: bool
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What ``playhead doctor`` says about a store. ``place`` shows no credentials. Sizes are in bytes: of all payloads
+    when unpacked, and of the whole database as it lies. ``running`` names the processes that record right now."""
+
+    place: str
+    database: str
+    revision: str | None
+    traces: int
+    steps: int
+    payloads: int
+    payload_size: int
+    size: int
+    running: tuple[str, ...]
+
+
+class Store:
+    """An open store. Any thread may use it, and any number of processes may have the same one open.
+
+    Every method raises StoreUnreachable when the database is gone.
+    """
+
+    def __init__(self, engine: Engine, *, alive: Callable[[str], bool] | None) -> None:
+        self._engine = engine
+        self._alive = alive
+
+    @property
+    def place(self) -> str:
+        """Where this store is, for people: a path, or a URL without credentials."""
+        return engines.shown(self._engine.url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing
+
+    def apply(self, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None = None) -> None:
+        """Write a batch of events, best some hundred, and the journal position behind it, in one transaction. Events may
+        come late or twice: the same events again change nothing."""
+        with engines.writing(self._engine) as connection:
+            write.apply(connection, events, owner=owner, position=position)
+
+    def position(self, owner: str) -> tuple[int, int] | None:
+        """How far ``owner``'s journal has been written: (segment, offset)."""
+        wanted = select(journal_positions.c.segment, journal_positions.c.offset_bytes)
+        with engines.reading(self._engine) as connection:
+            row = connection.execute(wanted.where(journal_positions.c.owner == owner)).one_or_none()
+        return None if row is None else (row.segment, row.offset_bytes)
+
+    def announce(self, owner: str, *, pid: int) -> None:
+        """Say that the process ``owner`` of this machine records from now on."""
+        row = {
+            "owner": owner,
+            "host": socket.gethostname(),
+            "pid": pid,
+            "started_ns": time.time_ns(),
+            "closed_ns": None,
+        }
+        with engines.writing(self._engine) as connection:
+            write.upsert(connection, processes, [row], change=("closed_ns",))
+
+    def withdraw(self, owner: str) -> None:
+        """Say that ``owner`` has ended and records no more: what it left open is interrupted, whoever asks."""
+        with engines.writing(self._engine) as connection:
+            gone = processes.update().where(processes.c.owner == owner).values(closed_ns=time.time_ns())
+            connection.execute(gone)
+
+    # Reading
+
+    def resolve(self, name: str) -> str:
+        """The trace id behind ``latest``, an id, or a prefix that only one trace has."""
+        with engines.reading(self._engine) as connection:
+            if name == "latest":
+                newest = (
+                    select(traces.c.trace_id).order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc()).limit(1)
+                )
+                latest = connection.execute(newest).scalar()
+                if latest is None:
+                    raise TraceNotFound(f"no trace is recorded in {self.place} yet")
+                return str(latest)
+            prefix = name.strip().lower()
+            if not re.fullmatch("[0-9a-f]{1,32}", prefix):
+                raise TraceNotFound(f"{name!r} is no trace: give an id, the beginning of one, or latest")
+            return self._with_prefix(connection, prefix)
+
+    def _with_prefix(self, connection: Connection, prefix: str) -> str:
+        # A range, so that the key's index is used in any collation; "g" comes behind every hex digit.
+        same = (traces.c.trace_id >= prefix) & (traces.c.trace_id < prefix + "g")
+        found = select(traces.c.trace_id).where(same).order_by(traces.c.trace_id).limit(_CANDIDATES + 1)
+        ids = list(connection.execute(found).scalars())
+        if not ids:
+            raise TraceNotFound(f"no trace begins with {prefix} in {self.place}")
+        if len(ids) > 1:
+            shown = ", ".join(ids[:_CANDIDATES]) + (", ..." if len(ids) > _CANDIDATES else "")
+            raise AmbiguousTrace(f"several traces begin with {prefix}: {shown}; give more of the id")
+        return str(ids[0])
+
+    def trace(self, trace_id: str) -> Trace:
+        """A whole trace: steps in the order they began, failures in full, inputs and outputs as addresses."""
+        with engines.reading(self._engine) as connection:
+            row = connection.execute(select(traces).where(traces.c.trace_id == trace_id)).one_or_none()
+            if row is None:
+                raise TraceNotFound(f"no trace {trace_id} in {self.place}")
+            return read.trace_of(connection, row, Owners(connection, self._alive))
+
+    def traces(
+        self, found: Filter = _ALL, *, limit: int = 50, before: tuple[int, str] | None = None
+    ) -> list[TraceSummary]:
+        """Traces, newest first. For the next page give the last row's (started_ns, trace_id) as ``before``."""
+        with engines.reading(self._engine) as connection:
+            owners = Owners(connection, self._alive)
+            query = select(*read.SUMMARY).where(*conditions(found, owners))
+            return self._page(connection, query, owners, limit=limit, before=before)
+
+    def replays_of(self, trace_id: str, *, limit: int = 50) -> list[TraceSummary]:
+        """The replays of a trace, newest first."""
+        with engines.reading(self._engine) as connection:
+            query = select(*read.SUMMARY).where(traces.c.replay_of == trace_id)
+            return self._page(connection, query, Owners(connection, self._alive), limit=limit, before=None)
+
+    def _page(
+        self, connection: Connection, query: Select[Any], owners: Owners, *, limit: int, before: tuple[int, str] | None
+    ) -> list[TraceSummary]:
+        if before is not None:
+            started_ns, trace_id = before
+            same_time = and_(traces.c.started_ns == started_ns, traces.c.trace_id < trace_id)
+            query = query.where(or_(traces.c.started_ns < started_ns, same_time))
+        query = query.order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc()).limit(limit)
+        return [read.summary_of(row, owners) for row in connection.execute(query).all()]
+
+    def status_counts(self, found: Filter = _ALL) -> StatusCounts:
+        """How many of the filter's traces have which status (its own statuses aside), among the newest 10,000."""
+        with engines.reading(self._engine) as connection:
+            owners = Owners(connection, self._alive)
+            newest = select(traces.c.trace_id).where(*cheap_conditions(found))
+            newest = newest.order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc())
+            more = connection.execute(newest.offset(COUNTED).limit(1)).scalar() is not None
+            wanted = conditions(replace(found, statuses=()), owners)
+            owner = case((traces.c.outcome.is_(None), traces.c.owner)).label("owner")
+            query = (
+                select(traces.c.outcome, owner, func.count().label("total"))
+                .where(traces.c.trace_id.in_(newest.limit(COUNTED)), *wanted)
+                .group_by(traces.c.outcome, owner)
+            )
+            counts: dict[Status, int] = {}
+            for row in connection.execute(query):
+                status = status_of(row.outcome, alive=row.outcome is None and owners.lives(row.owner))
+                counts[status] = counts.get(status, 0) + row.total
+        return StatusCounts(counts, bounded=more)
+
+    def workflows(self) -> list[str]:
+        """The names of all workflows, in order."""
+        with engines.reading(self._engine) as connection:
+            return _distinct(connection, traces.c.workflow)
+
+    def models(self) -> list[str]:
+        """The names of all models that answered, in order."""
+        with engines.reading(self._engine) as connection:
+            return _distinct(connection, model_calls.c.model)
+
+    def payloads(self, digests: Iterable[str]) -> dict[str, bytes]:
+        """The payloads under these addresses, as the codec wrote them; an address that is not there is left out."""
+        with engines.reading(self._engine) as connection:
+            return read.payloads_in(connection, digests)
+
+    def payload(self, digest: str) -> bytes:
+        """One payload; raises StoreError if it is not there."""
+        found = self.payloads([digest])
+        if digest not in found:
+            raise StoreError(f"the payload {digest} is not in {self.place}: it was pruned, or its journal was lost")
+        return found[digest]
+
+    def value(self, ref: PayloadRef) -> Any:
+        """The recorded value itself; raises StoreError if it is not there, CodecError if it was damaged."""
+        return codec.decode(self.payload(ref.digest))
+
+    def facts(self) -> StoreFacts:
+        """Everything about the store that doctor reports. This one does count."""
+        with engines.reading(self._engine) as connection:
+            owners = Owners(connection, self._alive)
+            announced = connection.execute(select(processes.c.owner).order_by(processes.c.owner)).scalars()
+            unpacked = connection.execute(select(func.coalesce(func.sum(payloads.c.size), 0))).scalar_one()
+            return StoreFacts(
+                place=self.place,
+                database=connection.dialect.name,
+                revision=upgrade.revision(connection),
+                traces=_count(connection, traces),
+                steps=_count(connection, steps),
+                payloads=_count(connection, payloads),
+                payload_size=int(unpacked),
+                size=int(connection.execute(text(_SIZE[connection.dialect.name])).scalar_one()),
+                running=tuple(owner for owner in announced.all() if owners.lives(owner)),
+            )
+
+    def verify_totals(self) -> list[totals.Drift]:
+        """Count every trace's totals anew and compare them with its row; empty when all is well."""
+        with engines.reading(self._engine) as connection:
+            return list(totals.drifts(connection))
+
+
+_SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def _distinct(connection: Connection, column: Column[Any]) -> list[str]:
+    # One step down the index for each name there is, instead of a look at every row.
+    found: list[str] = []
+    following = select(func.min(column))
+    name = connection.execute(following.where(column != "")).scalar()
+    while name is not None:
+        found.append(str(name))
+        name = connection.execute(following.where(column > name)).scalar()
+    return found
+
+
+def open_store(place: str | Path | None = None, *, alive: Callable[[str], bool] | None = None) -> Store:
+    """Open a store, making or upgrading it if need be.
+
+    ``place`` is a path, a ``sqlite:///`` or ``postgresql://`` URL, or None for the project's ``.playhead/playhead.db``.
+    ``alive`` says of a recording process whether it still runs; without it every open trace counts as running.
+    Raises StoreUnreachable, or StoreNewer if a newer playhead has written there.
+    """
+    engine = engines.connect(engines.locate(place))
+    try:
+        upgrade.upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(engine, alive=alive)
