@@ -1,0 +1,73 @@
+"""From bytes to a value. Nothing is imported and no class's own code is run, whatever the bytes say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ormsgpack import unpackb
+
+from tracer.codec import arrays, atoms, classes, objects
+from tracer.codec.tags import Depth, Tag
+from tracer.codec.values import Lossy, Opaque
+from tracer.errors import CodecError
+
+_OF_CLASSES = {Tag.DATACLASS, Tag.ATTRS, Tag.PYDANTIC, Tag.NAMED_TUPLE, Tag.ENUM, Tag.EXCEPTION, Tag.SUBCLASS}
+_OF_NUMPY = {Tag.ARRAY: arrays.read_array, Tag.SCALAR: arrays.read_scalar}
+_READ_PARTS = atoms.READ_PARTS | objects.READ
+
+
+def decode(data: bytes) -> Any:
+    """The value that was encoded. Where a class is not imported, or no longer fits, an Opaque stands in for the instance;
+    raises CodecError for bytes that are no payload."""
+    try:
+        return unpackb(data, ext_hook=_Decoder().read)
+    except Exception as error:
+        reason = error.__cause__ or error
+        raise CodecError(f"not a payload of ours, or a torn one: {reason}") from error
+
+
+class _Decoder:
+    def __init__(self) -> None:
+        self._depth = Depth()
+
+    def read(self, tag: int, body: bytes) -> Any:
+        if (raw := atoms.READ_RAW.get(tag)) is not None:
+            return raw(body)
+        if tag == Tag.CLASS:
+            name = body.decode()
+            found = classes.find_class(name)
+            return Opaque(classes.readable(name), None, (tag, body)) if found is None else found
+        self._depth.enter(body)
+        parts = unpackb(body, ext_hook=self.read)
+        self._depth.leave()
+        if type(parts) is not list:
+            raise CodecError("a body that is no array")
+        if (reader := _READ_PARTS.get(tag)) is not None:
+            return reader(*parts)
+        return self._read_instance(tag, body, parts)
+
+    def _read_instance(self, tag: int, body: bytes, parts: list[Any]) -> Any:
+        if tag in _OF_NUMPY:
+            return _read_numpy(tag, body, parts)
+        name, *content = parts
+        if type(name) is not str:
+            raise CodecError("a class without a name")
+        if tag == Tag.UNFOUND:
+            return Opaque(classes.readable(name), *content, (tag, body))
+        if tag not in _OF_CLASSES:
+            raise CodecError(f"extension {tag} is unknown")
+        try:
+            cls = classes.find_class(name)
+            kind = None if cls is None else classes.kind_of(cls)
+            if cls is not None and kind is not None and kind.tag == tag:
+                return objects.rebuild(cls, kind, content)
+        except Exception:  # noqa: BLE001  # the class has changed since, or the bytes lie about it
+            pass
+        return Opaque(classes.readable(name), objects.readable_content(tag, content), (tag, body))
+
+
+def _read_numpy(tag: int, body: bytes, parts: list[Any]) -> Any:
+    try:
+        return _OF_NUMPY[tag](*parts)
+    except Exception:  # noqa: BLE001  # numpy is not imported here, or the bytes don't fit its types
+        return Opaque("numpy.ndarray" if tag == Tag.ARRAY else "numpy.generic", parts[:-1], (tag, body))

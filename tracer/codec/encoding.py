@@ -1,0 +1,169 @@
+"""From a value to bytes: one call into ormsgpack where the value allows it, a careful walk where it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ormsgpack
+from ormsgpack import packb
+
+from tracer.codec import arrays, atoms, classes, objects
+from tracer.codec.atoms import Unkept
+from tracer.codec.tags import PASSTHROUGH, Tag, pack_array
+from tracer.codec.tree import lossy_paths
+from tracer.codec.values import Encoded, Lossy, Opaque
+
+#: Levels of values inside values; an object counts twice, because its fields are a mapping.
+MOST_LEVELS = 200
+_MOST_QUICK_BODIES = 24
+_PLAIN = (bool, float, bytes, type(None))
+
+
+def encode(value: Any) -> Encoded:
+    """The value as bytes, and the paths of what will not come back as it was. Never raises."""
+    encoder = _Encoder()
+    try:
+        data = encoder.pack(value)
+    except Exception:  # noqa: BLE001  # whatever the quick way can't do, the careful way can
+        encoder = _CarefulEncoder()
+        data = encoder.pack(value)
+    return Encoded(data, lossy_paths(data) if encoder.lossy else ())
+
+
+class _Encoder:
+    """The quick way. Raises for what ormsgpack has no word for: keys that are no text, lone surrogates, deep nesting."""
+
+    lossy = False
+    _bodies = 0
+
+    def pack(self, value: Any) -> bytes:
+        data = packb(value, self.extend, PASSTHROUGH)
+        # ormsgpack writes a bytearray as bytes without asking; only where bytes were written is it worth looking.
+        if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and _holds_buffer(value):
+            raise TypeError("a bytearray or memoryview")
+        return data
+
+    def extend(self, value: Any) -> ormsgpack.Ext:
+        if self._bodies >= _MOST_QUICK_BODIES:
+            raise RecursionError
+        self._bodies += 1
+        ext = self._extension(value)
+        self._bodies -= 1
+        return ext
+
+    def _extension(self, value: Any) -> ormsgpack.Ext:
+        try:
+            tag, body = self._describe(value)
+        except Exception:  # noqa: BLE001  # user's classes may do anything when looked at
+            tag, body = self._give_up(objects.lossy_of(value))
+        if tag in (Tag.SET, Tag.FROZENSET):
+            return ormsgpack.Ext(tag, pack_array(sorted(self.pack(part) for part in body)))
+        return ormsgpack.Ext(tag, body if isinstance(body, bytes) else self.pack(body))
+
+    def _describe(self, value: Any) -> tuple[int, atoms.Body]:
+        cls = type(value)
+        if (writer := atoms.WRITE.get(cls) or objects.WRITE.get(cls)) is not None:
+            return writer[0], writer[1](value)
+        if cls is Lossy:
+            return self._give_up(value)
+        if cls is Opaque and value.raw is not None:
+            self.lossy = True  # perhaps; the paths will tell
+            return value.raw
+        if (array := arrays.write(value)) is not None:
+            return array
+        if issubclass(cls, type):
+            if not classes.is_findable(value):
+                raise Unkept
+            return Tag.CLASS, classes.name_of(value).encode()
+        return self._describe_instance(value, cls)
+
+    def _describe_instance(self, value: Any, cls: type) -> tuple[int, atoms.Body]:
+        kind = classes.kind_of(cls)
+        if kind is None:
+            if cls is memoryview:
+                return self._unfound(cls, value.tobytes())
+            raise Unkept
+        content = objects.content_of(value, kind)
+        if classes.is_findable(cls):
+            return kind.tag, [classes.name_of(cls), *content]
+        return self._unfound(cls, objects.readable_content(kind.tag, content))
+
+    def _unfound(self, cls: type, content: Any) -> tuple[int, atoms.Body]:
+        self.lossy = True
+        return Tag.UNFOUND, [classes.name_of(cls), content]
+
+    def _give_up(self, lossy: Lossy) -> tuple[int, atoms.Body]:
+        self.lossy = True
+        return Tag.LOSSY, [lossy.type, lossy.text]
+
+
+def _holds_buffer(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        cls = type(part)
+        if cls is dict:
+            waiting.extend(part.values())
+        elif cls is list:
+            waiting.extend(part)
+        elif cls is bytearray or cls is memoryview:
+            return True
+    return False
+
+
+class _CarefulEncoder(_Encoder):
+    """The same bytes, value by value: everything that the quick way trips over becomes an extension here."""
+
+    def __init__(self) -> None:
+        self._around: set[int] = set()
+        self._levels = 0
+
+    def pack(self, value: Any) -> bytes:
+        return packb(self._prepare(value), None, PASSTHROUGH)
+
+    def _prepare(self, value: Any) -> Any:
+        cls = type(value)
+        if cls in _PLAIN:
+            return value
+        if cls is str:
+            return (
+                value if _is_clean(value) else ormsgpack.Ext(Tag.SURROGATE_TEXT, value.encode("utf-8", "surrogatepass"))
+            )
+        if cls is int:
+            in_range = -(2**63) <= value < 2**64
+            return value if in_range else ormsgpack.Ext(Tag.BIG_INT, atoms.write_int(value))
+        if id(value) in self._around:
+            return self._refuse(value, "<refers back to a value around it>")
+        if self._levels >= MOST_LEVELS:
+            return self._refuse(value, f"<nested deeper than {MOST_LEVELS} levels>")
+        return self._prepare_container(value, cls)
+
+    def _prepare_container(self, value: Any, cls: type) -> Any:
+        cost = 1 if cls is list or cls is dict else 2
+        self._levels += cost
+        self._around.add(id(value))
+        try:
+            if cls is list:
+                return [self._prepare(part) for part in value]
+            if cls is dict and all(type(key) is str and _is_clean(key) for key in value):
+                return {key: self._prepare(part) for key, part in value.items()}
+            return self._extension(value)
+        except Exception as error:  # noqa: BLE001  # changed by another thread meanwhile, or out of stack
+            return self._refuse(value, f"<could not be read: {type(error).__name__}>")
+        finally:
+            self._levels -= cost
+            self._around.discard(id(value))
+
+    def _refuse(self, value: Any, reason: str) -> ormsgpack.Ext:
+        tag, body = self._give_up(Lossy(classes.readable(classes.name_of(type(value))), reason))
+        return ormsgpack.Ext(tag, packb(body))
+
+
+def _is_clean(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""An exception as data: what failed, where, and what caused it. Never raises, whatever the exception does."""
+
+from __future__ import annotations
+
+import linecache
+import sysconfig
+from pathlib import Path
+from types import TracebackType
+
+from tracer.model import Failure, Frame
+
+_MOST_FRAMES = 60
+_MOST_CAUSES = 8
+_MOST_IN_GROUP = 20
+_MOST_TEXT = 8_000
+_LINES_AROUND = 3
+_HOUSE = Path(__file__).resolve().parent.parent
+#: Code that is not the user's: the standard library, installed packages, and the floors of this package.
+_FOREIGN = (
+    *(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    *(f"{_HOUSE / floor}/" for floor in ("tracer", "router", "replay", "web")),
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The failure with its causes (8 deep at most), its group, its notes, and its frames (60 at most, innermost last).
+
+    The last frame of the user's own code carries 3 lines of source on either side.
+    """
+    return _failure(error, frozenset(), 0)
+
+
+def _failure(error: BaseException, seen: frozenset[int], depth: int) -> Failure:
+    seen = seen | {id(error)}
+    frames, omitted = _frames(error.__traceback__)
+    cause, is_explicit = _cause(error)
+    if cause is not None and (id(cause) in seen or depth >= _MOST_CAUSES):
+        cause = None
+    group = error.exceptions[:_MOST_IN_GROUP] if isinstance(error, BaseExceptionGroup) else ()
+    return Failure(
+        type=type(error).__qualname__,
+        message=_message(error),
+        module=str(type(error).__module__),
+        frames=frames,
+        notes=_notes(error),
+        cause=None if cause is None else _failure(cause, seen, depth + 1),
+        cause_is_explicit=cause is not None and is_explicit,
+        group=tuple(_failure(part, seen, depth + 1) for part in group if id(part) not in seen and depth < _MOST_CAUSES),
+        frames_omitted=omitted,
+    )
+
+
+def _cause(error: BaseException) -> tuple[BaseException | None, bool]:
+    if error.__cause__ is not None:
+        return error.__cause__, True
+    return (None if error.__suppress_context__ else error.__context__), False
+
+
+def _message(error: BaseException) -> str:
+    try:
+        # A group's own str counts its parts; the parts are kept beside it.
+        return _bounded(error.message if isinstance(error, BaseExceptionGroup) else str(error))
+    except Exception as raised:  # noqa: BLE001  # a user's __str__ may do anything
+        return f"<{type(error).__qualname__} whose str raised {type(raised).__name__}>"
+
+
+def _notes(error: BaseException) -> tuple[str, ...]:
+    notes = getattr(error, "__notes__", ())
+    return tuple(_bounded(note) for note in notes if isinstance(note, str)) if isinstance(notes, (list, tuple)) else ()
+
+
+def _bounded(text: str) -> str:
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    return clean if len(clean) <= _MOST_TEXT else f"{clean[:_MOST_TEXT]}..."
+
+
+def _frames(traceback: TracebackType | None) -> tuple[tuple[Frame, ...], int]:
+    """The frames, and how many were cut out of the middle."""
+    places = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places.append((code.co_filename, traceback.tb_lineno or code.co_firstlineno, code.co_qualname))
+        traceback = traceback.tb_next
+    omitted = max(0, len(places) - _MOST_FRAMES)
+    if omitted:
+        places = places[: _MOST_FRAMES // 2] + places[-_MOST_FRAMES // 2 :]
+    owned = [_is_own(file) for file, _, _ in places]
+    last_own = max((at for at, own in enumerate(owned) if own), default=-1)
+    frames = tuple(
+        Frame(file, line, function, own, _source(file, line) if at == last_own else ())
+        for at, ((file, line, function), own) in enumerate(zip(places, owned, strict=True))
+    )
+    return frames, omitted
+
+
+def _is_own(file: str) -> bool:
+    if "/site-packages/" in file or "/dist-packages/" in file or file.startswith("<frozen"):
+        return False
+    return not file.startswith(_FOREIGN)
+
+
+def _source(file: str, line: int) -> tuple[tuple[int, str], ...]:
+    lines = linecache.getlines(file)
+    first = max(1, line - _LINES_AROUND)
+    return tuple(
+        (number, lines[number - 1].rstrip("\n")) for number in range(first, min(len(lines), line + _LINES_AROUND) + 1)
+    )
