@@ -1,0 +1,29 @@
+"""Run a recorded workflow again: with the recorded answers, another model, an edited answer or an injected fault."""
+
+from replay.diff import Diff, diff
+from replay.errors import EntryNotFound, NotReplayable, PlanError, ReplayError
+from replay.plan import Rule, allow, edit, fail, from_step, live, serve, stand_in, substitute
+from replay.player import Divergence, Stopped
+from replay.run import Replay, replay
+
+__all__ = [
+    "Diff",
+    "Divergence",
+    "EntryNotFound",
+    "NotReplayable",
+    "PlanError",
+    "Replay",
+    "ReplayError",
+    "Rule",
+    "Stopped",
+    "allow",
+    "diff",
+    "edit",
+    "fail",
+    "from_step",
+    "live",
+    "replay",
+    "serve",
+    "stand_in",
+    "substitute",
+]

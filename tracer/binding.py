@@ -10,6 +10,8 @@ import inspect
 from typing import Any, Callable, Mapping
 
 _VARARGS = 0x04
+#: What multiprocessing calls the main module where it loads it again, and a replay likewise.
+MAIN_AGAIN = "__mp_main__"
 
 
 class Binder:

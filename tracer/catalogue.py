@@ -104,13 +104,17 @@ class Catalogue:
         target = self._targets.get(model) or next((t for t in self._targets.values() if t.asked_as == model), None)
         return target.price if target is not None else None
 
+    def is_reachable(self, url: str) -> bool:
+        """Whether nothing has to be started before ``url`` is asked."""
+        target = self._by_origin.get(_origin(url)) if self._by_origin else None
+        return target is None or target.launcher is None or target.launcher in self._started
+
     def make_reachable(self, url: str) -> None:
         """Start the launcher behind ``url``, if there is one and it does not run yet. Blocks until it answers."""
-        if not self._by_origin:
+        if self.is_reachable(url):
             return
-        target = self._by_origin.get(_origin(url))
-        if target is None or target.launcher is None or target.launcher in self._started:
-            return
+        target = self._by_origin[_origin(url)]
+        assert target.launcher is not None
         with self._lock:
             if target.launcher not in self._started:
                 target.launcher.start()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence, get_args
 
 from tracer import generators, recorder
-from tracer.binding import Binder
+from tracer.binding import MAIN_AGAIN, Binder
 from tracer.context import CURRENT, RUN, UNSET, ActiveStep
 from tracer.errors import ConfigError
 from tracer.fingerprint import fingerprint
@@ -64,6 +64,8 @@ class Spec:
     def entry(self) -> dict[str, str | None]:
         """How a replay finds this workflow again (model.Entry)."""
         module = self.function.__module__
+        if module == MAIN_AGAIN:
+            module = "__main__"
         loaded = sys.modules.get(module)
         file = getattr(loaded, "__file__", None)
         path = None if file is None else Path(file).resolve()

@@ -17,6 +17,9 @@ from __future__ import annotations
 class TracerError(Exception):
     """The root of this tree. Its text is one line that says what to do."""
 
+    #: What the command line ends with: 2 is wrong use.
+    exit_code = 2
+
 
 class StoreError(TracerError):
     """Something about the store."""
@@ -24,6 +27,8 @@ class StoreError(TracerError):
 
 class StoreUnreachable(StoreError):
     """The database can't be opened, or its directory can't be written."""
+
+    exit_code = 4
 
 
 class StoreNewer(StoreError):

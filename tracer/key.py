@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 _FILE = "key"
+#: What a step without a recorded input is matched by: MessagePack's nil.
+NO_INPUT = b"\xc0"
 
 
 def store_key(home: Path) -> bytes:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Call:
     """A step that is about to run. ``input`` is the codec's bytes; ``value`` decodes it only when asked."""
 
+    trace_id: str
     step_id: str
     parent_id: str | None
     name: str

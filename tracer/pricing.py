@@ -54,12 +54,7 @@ def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str
     declared = call.get("price")
     if declared is not None:
         return _declared(usage, input_nusd=declared["input_nusd"], output_nusd=declared["output_nusd"])
-    models = [model for model in dict.fromkeys((call.get("model"), call.get("model_asked"))) if model]
-    if not models:
-        return None, "the model is not known"
-    if "input_tokens" not in usage and "output_tokens" not in usage:
-        return None, "the provider reported no usage"
-    return _from_table(usage, models, provider=call.get("provider"), at_ns=at_ns)
+    return _from_table(usage, call, at_ns=at_ns)
 
 
 def _contradiction(usage: Mapping[str, Any]) -> str | None:
@@ -85,9 +80,12 @@ def _declared(usage: Mapping[str, int], *, input_nusd: int, output_nusd: int) ->
     return Cost(cost, "declared"), None
 
 
-def _from_table(
-    usage: Mapping[str, int], models: list[str], *, provider: str | None, at_ns: int
-) -> tuple[Cost | None, str | None]:
+def _from_table(usage: Mapping[str, int], call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str | None]:
+    models = [model for model in dict.fromkeys((call.get("model"), call.get("model_asked"))) if model]
+    if not models:
+        return None, "the model is not known"
+    if "input_tokens" not in usage and "output_tokens" not in usage:
+        return None, "the provider reported no usage"
     # Imported here: it takes a sixth of a second and some megabytes, which only a process that prices should pay.
     import genai_prices  # noqa: PLC0415
 
@@ -95,7 +93,9 @@ def _from_table(
     counted = genai_prices.Usage(**{_BUCKETS[name]: count for name, count in usage.items()})
     for model in models:
         try:
-            found = genai_prices.calc_price(counted, model, provider_id=provider, genai_request_timestamp=at)
+            found = genai_prices.calc_price(
+                counted, model, provider_id=call.get("provider"), genai_request_timestamp=at
+            )
         except LookupError:
             continue
         except ValueError as error:

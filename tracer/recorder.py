@@ -7,9 +7,10 @@ ends writes out what is waiting.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from tracer import config as settings
 from tracer.catalogue import Catalogue, Target, targets_of
@@ -18,9 +19,10 @@ from tracer.context import CURRENT, NEXT_PLAYER, UNSET, ActiveStep, ActiveTrace
 from tracer.errors import TracerError
 from tracer.guard import guard, report
 from tracer.ids import Anchor
+from tracer.player import Player
 from tracer.recording import Recorder, Unrecorded
 
-__all__ = ["Recorder", "catalogue", "configure", "current_config", "flush", "guard", "instrument", "open", "recorder", "shutdown"]
+__all__ = ["Recorder", "catalogue", "configure", "current_config", "flush", "guard", "hold", "instrument", "open", "recorder", "shutdown"]
 
 _EXIT_TIMEOUT_S = 10.0
 
@@ -29,6 +31,7 @@ _overrides: dict[str, Any] = {}
 _catalogue = Catalogue()
 _recorder: Recorder | None = None
 _disabled = False
+_held_by: Player | None = None
 
 
 def configure(  # noqa: PLR0913 - one door for all settings
@@ -93,12 +96,24 @@ def _make() -> Recorder | None:
         return _recorder
 
 
+@contextlib.contextmanager
+def hold(player: Player) -> Iterator[None]:
+    """Put every workflow of this process that begins now, on whatever thread, under ``player``: while a script is loaded
+    to find its workflow, none may run."""
+    global _held_by  # noqa: PLW0603
+    _held_by = player
+    try:
+        yield
+    finally:
+        _held_by = None
+
+
 def begin_trace(name: str, *, attrs: dict[str, Any], **fields: Any) -> ActiveStep | None:
     """Begin a workflow: its root step, under the player that waits for it, if one does. None: recording is off."""
     active = recorder()
     if active is None:
         return None
-    player = NEXT_PLAYER.get()
+    player = NEXT_PLAYER.get() or _held_by
     if player is None and not active.accepts():
         return ActiveStep(ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None), None, b"", name, "workflow", name, capture=False)
     instrument()
@@ -127,7 +142,14 @@ def open(  # noqa: A001 - read as recorder.open
     step: ActiveStep | None = None
     with guard("record a step"):
         step = parent.trace.recorder.begin(
-            parent.trace, parent, name, kind, value=value, identity_of=identity_of, attrs=attrs
+            parent.trace,
+            parent,
+            name,
+            kind,
+            value=value,
+            identity_of=identity_of,
+            arguments=((value,), {}),
+            attrs=attrs,
         )
     return step
 

@@ -18,7 +18,7 @@ from tracer.failures import failure_of
 from tracer.guard import guard, report
 from tracer.ids import Anchor, new_step_id, new_trace_id
 from tracer.journal import Journal
-from tracer.key import store_key
+from tracer.key import NO_INPUT, store_key
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
 from tracer.redact import Redactor
 from tracer.served import below, ending
@@ -110,11 +110,12 @@ class Recorder:
         path = label if parent is None else f"{parent.path}/{label}"
         step = ActiveStep(trace, parent, new_step_id(), name, kind, path, capture=capture)
         clear, kept, lossy = self._encode(value, hidden, capture=capture)
+        # The writer takes the identity from the kept bytes, off this thread, unless they are not what is matched.
         differs = identity_of is not UNSET or kept is not clear
         identity: str | None = None
         if differs or trace.player is not None:
             matched = clear if identity_of is UNSET else codec.encode(identity_of).data
-            identity = codec.identity(matched or b"\xc0", self.key)
+            identity = codec.identity(matched or NO_INPUT, self.key)
         attrs = {} if attrs is None else attrs
         if effect:
             attrs["effect"] = True
@@ -137,6 +138,7 @@ class Recorder:
             self.append(started)
             return step
         call = Call(
+            trace_id=step.trace_id,
             step_id=step.step_id,
             parent_id=None if parent is None else parent.step_id,
             name=name,

@@ -32,7 +32,7 @@ class HttpResponse:
     """The bytes are as they came over the wire: still compressed where ``headers`` say so.
 
     ``ended`` says how the body came to its end: ``complete``, ``closed`` (the reader stopped early) or ``broken``
-    (the connection failed mid-way; ``error`` then names the exception).
+    (the connection failed mid-way; ``error`` then names the exception). Status 0: it failed before any response came.
     """
 
     status: int

@@ -6,16 +6,19 @@ nor doubles. While the store is away the journal holds everything, and the write
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
+from tracer.codec import identity
 from tracer.errors import StoreError
-from tracer.events import Event, unpack
+from tracer.events import Event, Started, unpack
 from tracer.guard import report
 from tracer.journal import START, Journal, Position, abandoned, adopt, read_folder
+from tracer.key import NO_INPUT, store_key
 
 if TYPE_CHECKING:
     from tracer.store import Store
@@ -32,6 +35,7 @@ class Writer:
     def __init__(self, journal: Journal, home: Path, store_tag: str, open_store: Callable[[], Store]) -> None:
         self._journal = journal
         self._home = home
+        self._key = store_key(home)
         self._store_tag = store_tag
         self._open_store = open_store
         self._store: Store | None = None
@@ -98,6 +102,8 @@ class Writer:
             else:
                 time.sleep(_IDLE_S)
         if self._store is not None:
+            with contextlib.suppress(StoreError):  # the lock on the journal's folder says the same
+                self._store.withdraw(self._journal.owner)
             self._store.close()
 
     def _round(self) -> bool:
@@ -108,7 +114,7 @@ class Writer:
                 adopt_abandoned(self._store, self._home, self._store_tag)
             frames, position = self._journal.read(self._position, limit=BATCH)
             if frames:
-                self._store.apply(events_of(frames), owner=self._journal.owner, position=position)
+                self._store.apply(events_of(frames, self._key), owner=self._journal.owner, position=position)
                 self._journal.drop_before(position)
         except StoreError as error:
             self._fail("reach its store", str(error))
@@ -131,14 +137,21 @@ class Writer:
             report(what, text)
 
 
-def events_of(frames: list[bytes]) -> list[Event]:
-    """The events in these frames; one that is none of ours is counted and passed over, never in the way of others."""
-    events = []
+def events_of(frames: list[bytes], key: bytes) -> list[Event]:
+    """The events in these frames, with the identities that the recording thread left to us.
+
+    A frame that is none of ours is counted and passed over, never in the way of others.
+    """
+    events: list[Event] = []
     for frame in frames:
         try:
-            events.append(unpack(frame))
+            event = unpack(frame)
+            if isinstance(event, Started) and event.identity is None and not isinstance(event.input, str):
+                event = event._replace(identity=identity(NO_INPUT if event.input is None else event.input, key))
         except ValueError as error:
             report("read one of its own events", error)
+        else:
+            events.append(event)
     return events
 
 
@@ -148,11 +161,11 @@ def adopt_abandoned(store: Store, home: Path, store_tag: str) -> int:
     for folder in abandoned(home, store_tag):
         with adopt(folder) as dead:
             if dead:
-                adopted += _drain_dead(store, folder)
+                adopted += _drain_dead(store, folder, store_key(home))
     return adopted
 
 
-def _drain_dead(store: Store, folder: Path) -> int:
+def _drain_dead(store: Store, folder: Path, key: bytes) -> int:
     owner = folder.name
     position = Position(*(store.position(owner) or START))
     count = 0
@@ -161,11 +174,11 @@ def _drain_dead(store: Store, folder: Path) -> int:
         frames.append(frame)
         position = behind
         if len(frames) == BATCH:
-            store.apply(events_of(frames), owner=owner, position=position)
+            store.apply(events_of(frames, key), owner=owner, position=position)
             count += len(frames)
             frames = []
     if frames:
-        store.apply(events_of(frames), owner=owner, position=position)
+        store.apply(events_of(frames, key), owner=owner, position=position)
         count += len(frames)
     for path in sorted(folder.iterdir(), reverse=True):
         path.unlink(missing_ok=True)

@@ -1,0 +1,185 @@
+"""The plan of one replay: rules, and what they say of a step. Pure.
+
+A rule names steps by pattern: a name (``draft``), a name with its occurrence (``draft[1]``), a path from the root
+(``support/draft``), or a glob over either (``dra*``, ``support/*/chat``).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Callable, Literal, Mapping
+
+from replay.errors import PlanError
+from tracer.catalogue import Target
+from tracer.model import Step
+
+OnDivergence = Literal["stop", "live"]
+#: What ``fail`` can inject (see replay.faults).
+FAULTS = ("timeout", "rate_limited", "server_error", "connection_reset", "bad_json", "empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is to become of the steps that ``pattern`` names."""
+
+    verb: Literal["substitute", "edit", "fail", "live", "serve", "stand_in", "allow", "from"]
+    pattern: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        """The rule as the command line writes it."""
+        option = _OPTIONS[self.verb]
+        if self.verb == "substitute":
+            return f"{option} {self.pattern}={self.value if isinstance(self.value, str) else self.value.name}"
+        if self.verb in {"edit", "stand_in"}:
+            return f"{option} {self.pattern}={json.dumps(self.value, default=repr)}"
+        return f"{option} {self.pattern}={self.value}" if self.verb == "fail" else f"{option} {self.pattern}"
+
+
+_OPTIONS = {
+    "substitute": "--model",
+    "edit": "--edit",
+    "fail": "--fail",
+    "live": "--live",
+    "serve": "--serve",
+    "stand_in": "--stand-in",
+    "allow": "--allow",
+    "from": "--from",
+}
+
+
+def substitute(pattern: str, *, model: str | Target) -> Rule:
+    """Let another model answer the model calls inside these steps: a name of the catalogue, or a Target.
+
+    It also allows what follows from its answer to go live: model calls downstream whose requests are new.
+    """
+    return Rule("substitute", pattern, model)
+
+
+def edit(pattern: str, value: Any) -> Rule:
+    """Take this as the result of these steps, in place of the recorded one; their code does not run."""
+    return Rule("edit", pattern, value)
+
+
+def fail(pattern: str, fault: str) -> Rule:
+    """Inject a fault: the model calls in these steps, or the steps themselves where they make none, fail with it."""
+    if fault not in FAULTS:
+        raise PlanError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
+    return Rule("fail", pattern, fault)
+
+
+def live(pattern: str) -> Rule:
+    """Run these steps, and all in them, for real. The one way to make an effect happen again is to name it so."""
+    return Rule("live", pattern)
+
+
+def serve(pattern: str) -> Rule:
+    """Serve these steps from the record even where their code changed."""
+    return Rule("serve", pattern)
+
+
+def stand_in(pattern: str, value: Any) -> Rule:
+    """Where the record holds no result of these effects, take this for one; nothing happens in the world."""
+    return Rule("stand_in", pattern, value)
+
+
+def allow(pattern: str) -> Rule:
+    """Let these steps send HTTP requests that are no model calls, although the record does not hold them."""
+    return Rule("allow", pattern)
+
+
+def from_step(pattern: str) -> Rule:
+    """All before the first of these steps is recorded, and all from there on is live (effects excepted)."""
+    return Rule("from", pattern)
+
+
+def names(pattern: str, path: str) -> bool:
+    """Whether a pattern names the step at this path."""
+    label = path.rsplit("/", 1)[-1]
+    name = label.split("[", 1)[0]
+    if pattern in {name, label, path}:
+        return True
+    globbed = any(sign in pattern for sign in "*?")
+    # A bracket is an occurrence here, not a set of characters.
+    literal = pattern.replace("[", "[[]")
+    return globbed and (fnmatchcase(path, literal) or fnmatchcase(label, literal) or fnmatchcase(name, literal))
+
+
+def within(pattern: str, path: str) -> bool:
+    """Whether a pattern names the step at this path or one that it lies in."""
+    parts = path.split("/")
+    return any(names(pattern, "/".join(parts[:depth])) for depth in range(1, len(parts) + 1))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All the rules of one replay, in the order given; of several that name a step, the last one wins."""
+
+    rules: tuple[Rule, ...] = ()
+    on_divergence: OnDivergence = "stop"
+    budget_nusd: int | None = None
+    verify: bool = False
+    _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def rule(self, verb: str, path: str) -> Rule | None:
+        """The last rule of this sort that names the step itself."""
+        return next((rule for rule in reversed(self.rules) if rule.verb == verb and names(rule.pattern, path)), None)
+
+    def rule_above(self, verb: str, path: str) -> Rule | None:
+        """The last rule of this sort that names the step or one that it lies in."""
+        return next((rule for rule in reversed(self.rules) if rule.verb == verb and within(rule.pattern, path)), None)
+
+    def has(self, *verbs: str) -> bool:
+        return any(rule.verb in verbs for rule in self.rules)
+
+    def reaches_into(self, step: Step, children: Callable[[str], tuple[Step, ...]]) -> bool:
+        """Whether a rule changes something in this recorded step or below it, so that its body must run again."""
+        if step.step_id not in self._reached:
+            self._reached[step.step_id] = self._touches(step) or any(
+                self.reaches_into(child, children) for child in children(step.step_id)
+            )
+        return self._reached[step.step_id]
+
+    def _touches(self, step: Step) -> bool:
+        if self.rule("edit", step.path) or self.rule("live", step.path) or self.rule("from", step.path):
+            return True
+        is_call = step.kind in {"llm", "embedding"}
+        for verb in ("substitute", "fail"):
+            if self.rule(verb, step.path) or (is_call and self.rule_above(verb, step.path)):
+                return True
+        return False
+
+    def described(self) -> Mapping[str, Any]:
+        """The plan as it is kept with the new trace: the words of the command line."""
+        words = [str(rule) for rule in self.rules]
+        if self.on_divergence != "stop":
+            words.append(f"--on-divergence {self.on_divergence}")
+        if self.budget_nusd is not None:
+            words.append(f"--budget-usd {self.budget_nusd / 1e9:g}")
+        if self.verify:
+            words.append("--verify")
+        return {"rules": words}
+
+
+def parse_rule(verb: str, text: str) -> Rule:
+    """A rule from ``STEP=VALUE`` as the command line has it. Raises PlanError, which shows the form."""
+    if verb in {"live", "allow", "from", "serve"}:
+        return Rule(verb, text)  # type: ignore[arg-type]  # one of the verbs just named
+    pattern, sign, value = text.partition("=")
+    option = _OPTIONS[verb]
+    if not sign or not pattern or not value:
+        form = {"substitute": "STEP=MODEL", "fail": "STEP=FAULT"}.get(verb, "STEP=JSON")
+        raise PlanError(f"{option} takes {form}, not {text!r}")
+    if verb == "substitute":
+        return substitute(pattern, model=value)
+    if verb == "fail":
+        return fail(pattern, value)
+    try:
+        return Rule(verb, pattern, json.loads(value))  # type: ignore[arg-type]  # edit or stand_in
+    except json.JSONDecodeError as error:
+        raise PlanError(
+            f"{option} {pattern}=... is not JSON ({error.msg} at character {error.pos + 1}); "
+            f"a text needs quotes: {option} {pattern}='\"text\"'"
+        ) from None

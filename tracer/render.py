@@ -1,0 +1,125 @@
+"""A trace as a tree in the terminal: what ran, with which model, for how long, for how much, and what it said."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from tracer import format as form
+from tracer import providers
+from tracer.model import PayloadRef, Status, Step, Trace, TraceSummary
+from tracer.plain import plain
+from tracer.wire import HttpRequest, HttpResponse
+
+ValueOf = Callable[[PayloadRef], Any]
+_DOTS: dict[Status, tuple[str, str]] = {
+    "completed": ("●", "green"),
+    "failed": ("✗", "bold red"),
+    "cancelled": ("◌", "yellow"),
+    "stopped": ("■", "yellow"),
+    "running": ("◐", "blue"),
+    "interrupted": ("✂", "bold yellow"),
+}
+_CONTROL = {code: None for code in [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]}
+_MOST = 100
+
+
+def one_line(text: str, most: int = _MOST) -> str:
+    """Recorded text on one line, without control characters that a terminal would obey, cut to ``most``."""
+    line = " ".join(text.split()).translate(_CONTROL)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
+    """The list of traces, newest first."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, justify in [("", "left"), ("id", "left"), ("started", "right"), ("workflow", "left"), ("time", "right")]:
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich's literal, from a list
+    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("cost", justify="right", no_wrap=True)
+    table.add_column("error / input", overflow="ellipsis", no_wrap=True, ratio=1)
+    for row in rows:
+        dot, style = _DOTS[row.status]
+        words = Text(one_line(row.preview, 200))
+        if row.error_type is not None:
+            reason = f"{row.failed_step or ''} · {form.type_name(row.error_type)}: {one_line(row.error_message or '')}"
+            words = Text(reason, style="red") + Text("  ") + words
+        table.add_row(
+            Text(f"{dot} {row.status}", style=style),
+            row.trace_id[:16],
+            form.relative_time(row.started_ns, now_ns=now_ns).text,
+            Text(row.workflow + (" (replay)" if row.replay_of else "")),
+            form.shown_duration(row.duration_ns, row.status).text,
+            form.tokens(row.input_tokens, row.output_tokens).text if row.model_calls else "",
+            form.trace_cost(row).text,
+            words,
+        )
+    return table
+
+
+def tree(trace: Trace, value_of: ValueOf | None = None) -> RenderableType:
+    """The whole trace. With ``value_of`` each model call also shows what it answered, and each failure its words."""
+    root = trace.root
+    if root is None:
+        return Text(f"{trace.trace_id}: nothing recorded yet")
+    branches = {root.step_id: Tree(_step_line(root, value_of), guide_style="dim")}
+    for step in trace.steps:
+        parent = branches.get(step.parent_id or "")
+        if step is not root:
+            branches[step.step_id] = (parent or branches[root.step_id]).add(_step_line(step, value_of))
+    return Group(_head(trace), branches[root.step_id])
+
+
+def _head(trace: Trace) -> Text:
+    row = trace.summary
+    dot, style = _DOTS[row.status]
+    parts = [form.shown_duration(row.duration_ns, row.status).text, form.plural(row.steps, "step")]
+    if row.model_calls:
+        parts += [form.plural(row.model_calls, "model call"), f"{row.input_tokens} in / {row.output_tokens} out"]
+        parts.append(form.trace_cost(row).text)
+    head = Text.assemble((f"{dot} {row.status} ", style), (trace.trace_id, "bold"), "  ", " · ".join(filter(None, parts)))
+    if row.replay_of:
+        rules = " ".join((trace.plan or {}).get("rules", ()))
+        head.append(f"\n  a replay of {row.replay_of[:16]} {rules}".rstrip(), style="dim")
+    return head
+
+
+def _step_line(step: Step, value_of: ValueOf | None) -> Text:
+    dot, style = _DOTS[step.status]
+    line = Text.assemble((f"{dot} ", style), (one_line(step.path.rsplit("/", 1)[-1]), "bold"), (f" {step.kind}", "dim"))
+    if step.call is not None:
+        model = step.call.model or step.call.model_asked
+        if model:
+            line.append(f" {one_line(model)}", style="cyan")
+        used = step.call.usage
+        line.append(f"  {form.tokens(used.input_tokens, used.output_tokens).text}", style="dim")
+        line.append(f"  {form.call_cost(step).text}", style="dim")
+    if step.origin != "live":
+        line.append(f"  {form.ORIGIN_WORDS[step.origin]}", style="magenta")
+    line.append(f"  {form.shown_duration(step.duration_ns, step.status).text}", style="dim")
+    if step.failure is not None:
+        line.append(f"\n  {form.type_name(step.failure.type)}: {one_line(step.failure.message, 160)}", style="red")
+        own = next((frame for frame in reversed(step.failure.frames) if frame.own), None)
+        if own is not None:
+            line.append(f"\n  at {own.file}:{own.line} in {own.function}", style="dim")
+    said = None if value_of is None else _said(step, value_of)
+    if said:
+        line.append(f"\n  → {one_line(said, 160)}", style="green" if step.failure is None else "yellow")
+    return line
+
+
+def _said(step: Step, value_of: ValueOf) -> str | None:
+    """What a step gave, in few words: a model's text, or the value."""
+    if step.output is None or (step.failure is not None and step.kind not in {"llm", "embedding"}):
+        return None
+    value = value_of(step.output)
+    if isinstance(value, HttpResponse):
+        request = None if step.input is None else value_of(step.input)
+        answer = providers.read(request, value) if isinstance(request, HttpRequest) else None
+        return None if answer is None else answer.message.content
+    shown = plain(value)
+    return None if shown is None else shown if isinstance(shown, str) else str(shown)
