@@ -88,7 +88,9 @@ class _Aligner:
         rows: list[DiffRow] = []
         for one, other in _pairs(before, after):
             rows.append(self._row(one, other, depth))
-            below = [] if one is None else self._before.get(one.step_id, [])
+            # What an edited step had below it is gone by the plan's own word: no difference of its own.
+            replaced = other is not None and other.origin in {"edited", "stood-in"}
+            below = [] if one is None or replaced else self._before.get(one.step_id, [])
             beside = [] if other is None else self._after.get(other.step_id, [])
             rows += self._level(below, beside, depth + 1)
         return rows

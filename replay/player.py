@@ -124,6 +124,8 @@ class ReplayPlayer:
         source = match.step
         if (rule := self._use("edit", call)) is not None:
             self._changed = True
+            if source is not None:
+                self._matcher.served(source)  # what lies below an edited step is not asked for
             recorded = self._recorded_value(source)
             request = call.arguments[0][0] if isinstance(recorded, HttpResponse) else None
             return Answer(shaped(rule.value, recorded, request=request, path=call.path), "edited", source)
@@ -326,5 +328,5 @@ class ReplayPlayer:
 
 
 def _short(value: Any, most: int = 120) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= most else f"{text[:most]}..."

@@ -81,7 +81,8 @@ def replay(  # noqa: PLR0913 - one keyword for each thing a replay may be told
         args, kwargs = _inputs(recorded, store, function)
         new = _Outcome()
         _in_own_context(lambda: new.run(function, args, kwargs, player))
-        player.close()
+        if new.stopped is None:
+            player.close()
         recorder.flush()
         if player.new_trace_id is None:
             raise NotReplayable(f"{function.__qualname__} began no trace: is it still a @workflow?") from new.error
