@@ -1,0 +1,100 @@
+"""The viewer as a FastAPI application: pages, static files, headers, and what an error looks like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
+from tracer.store import Store, open_store
+from web.pages import about, diff, payload, replay, trace, traces
+from web.rendering import HERE, THEMES, machine, page
+from web.security import Guard
+from web.site import Site
+from web.view.contexts import Chrome, ErrorPage, Link
+
+_HINTS = {
+    404: "Check the address, or start from the list.",
+    405: "That address does not take this kind of request.",
+}
+
+
+def create_app(store: Store | str | None = None, *, replays: bool = True, token: str | None = None) -> FastAPI:
+    """The viewer of one store: a Store, a database URL, or None for the configured one.
+
+    ``replays=False`` forbids running anything; ``token`` is demanded from every request and allows other names than
+    localhost.
+    """
+    opened = store if isinstance(store, Store) else open_store(store)
+    app = FastAPI(title="playhead", docs_url=None, redoc_url=None, openapi_url=None)
+    guard = Guard(token=token)
+    url = store.place if isinstance(store, Store) else store
+    app.state.site = Site(opened, guard, replays=replays, database_url=url)
+    app.middleware("http")(guard)
+    for module in (traces, payload, replay, trace, diff, about):
+        app.include_router(module.router)
+    app.get("/theme")(choose_theme)
+    app.mount("/static", _Static(directory=HERE / "static"))
+    app.add_exception_handler(TraceNotFound, _not_found)
+    app.add_exception_handler(AmbiguousTrace, _not_found)
+    app.add_exception_handler(StoreError, _store_error)
+    app.add_exception_handler(StarletteHTTPException, _http_error)
+    return app
+
+
+class _Static(StaticFiles):
+    """Static files whose address holds a digest of their bytes may be kept for good."""
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        response = await super().get_response(path, scope)
+        kept = "public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else "no-cache"
+        response.headers["cache-control"] = kept
+        return response
+
+
+def choose_theme(to: str = "system", back: str = "/") -> Response:
+    """Keep the choice of light, dark or the system's in a cookie, and go back to where one was."""
+    inside = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
+    response = RedirectResponse(back if inside else "/", 303)
+    if to in THEMES:
+        response.set_cookie("theme", to, max_age=31_536_000, samesite="strict", httponly=True)
+    else:
+        response.delete_cookie("theme")
+    return response
+
+
+def error_page(request: Request, status: int, sentence: str, hint: str = "") -> Response:
+    """A page (or JSON, for who asked for JSON) that says what happened in one sentence and offers a way out."""
+    if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
+        return machine({"error": sentence, "hint": hint}, status=status)
+    context = ErrorPage(
+        chrome=Chrome(title=sentence[:80], crumbs=(Link("Traces", "/"),), here=str(status)),
+        status=status,
+        sentence=sentence,
+        hint=hint,
+        ways_out=(Link("All traces", "/"), Link("Failed traces", "/?status=failed"), Link("About this store", "/about")),
+    )
+    return page(request, "error.html", context, status=status)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return error_page(request, 404, _sentence(error), "The list shows every trace of this store.")
+
+
+async def _store_error(request: Request, error: Exception) -> Response:
+    return error_page(request, 503, _sentence(error), "Nothing is lost: what is being recorded waits in its journal.")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException | StarletteHTTPException)
+    sentence = "There is no such page." if error.detail == "Not Found" else str(error.detail)
+    return error_page(request, error.status_code, sentence, _HINTS.get(error.status_code, ""))
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text[0].upper() + text[1:]

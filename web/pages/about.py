@@ -1,0 +1,65 @@
+"""``/about``: what the store is and how it fares, and the keys."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from fastapi import APIRouter, Request, Response
+
+from web.rendering import machine, page
+from web.site import CurrentSite
+from web.view.contexts import AboutPage, Chrome, Link
+from web.view.shapes import Branch, shape
+
+router = APIRouter()
+
+
+@router.get("/about")
+@router.get("/about.json")
+def show_about(request: Request, site: CurrentSite) -> Response:
+    facts = site.store.facts()
+    if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
+        return machine(facts)
+    context = AboutPage(
+        chrome=Chrome(
+            title="About", crumbs=(Link("Traces", "/"),), here="About", json_href="/about.json", command="playhead doctor"
+        ),
+        facts=tuple(_lines(facts)),
+        keys=KEYS,
+    )
+    return page(request, "about.html", context)
+
+
+def _lines(facts: Any) -> Iterator[tuple[str, str]]:
+    form = shape(facts)
+    if not isinstance(form, Branch):
+        yield "store", form.text
+        return
+    for label, _, item in form.items:
+        part = shape(item)
+        text = part.text if not isinstance(part, Branch) else ", ".join(_words(part))
+        yield label.replace("_", " "), text or "none"
+
+
+def _words(branch: Branch) -> Iterator[str]:
+    for label, _, item in branch.items:
+        part = shape(item)
+        text = part.text if not isinstance(part, Branch) else f"{part.count} parts"
+        yield text if label.isdecimal() else f"{label} {text}"
+
+
+#: Key, what it does on the list, what it does on a trace. static/app.js acts on them; a test holds the two together.
+KEYS: tuple[tuple[str, str, str], ...] = (
+    ("j k", "next, previous trace", "older, newer trace of the same list"),
+    ("↓ ↑", "next, previous trace", "next, previous step"),
+    ("Enter o", "open the trace", "go into the step's panel"),
+    ("e E", "open the newest failed trace; E the oldest shown", "next, previous failed step"),
+    ("[ ]", "", "fold, unfold one level of the tree"),
+    ("/", "search", "back to the list, searching"),
+    ("c", "mark a trace; on a second one: compare them", "compare a replay with its origin"),
+    ("r", "replay the trace", "replay from this step"),
+    ("y", "copy the command that shows this", "copy the command that shows this step"),
+    ("g t, g a", "go to the traces, to About", "go to the traces, to About"),
+    ("?", "the keys", "the keys"),
+    ("Esc", "close, leave the field", "close; from the panel back to the tree"),
+)

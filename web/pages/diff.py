@@ -1,0 +1,44 @@
+"""``/diff/{a}/{b}``: two traces as two lanes, first difference first."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from replay import diff
+from web.rendering import machine, page
+from web.site import CurrentSite
+from web.view.compare import diff_view
+from web.view.contexts import Chrome, DiffPage, Link
+from web.view.listing import short_id
+
+router = APIRouter()
+
+
+@router.get("/diff")
+def choose_pair(site: CurrentSite, a: str, b: str) -> Response:
+    """Where a form with two ids leads."""
+    return RedirectResponse(f"/diff/{site.store.resolve(a)}/{site.store.resolve(b)}", 303)
+
+
+@router.get("/diff/{a}/{b}.json")
+@router.get("/diff/{a}/{b}")
+def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
+    before, after = site.store.resolve(a), site.store.resolve(b)
+    found = diff(site.store.trace(before), site.store.trace(after), site.load)
+    if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
+        return machine(found)
+    is_replay = found.after.summary.replay_of == before
+    context = DiffPage(
+        chrome=Chrome(
+            title=f"{short_id(before)} and {short_id(after)}",
+            crumbs=(Link("Traces", "/"), Link(f"{found.before.summary.workflow} {short_id(before)}", f"/t/{before}")),
+            here=f"compared with {short_id(after)}",
+            json_href=f"/diff/{before}/{after}.json",
+            command=f"playhead diff {before} {after}",
+            replay_href=f"/t/{before}/replay",
+        ),
+        diff=diff_view(found, load=site.load),
+        swap_href="" if is_replay else f"/diff/{after}/{before}",
+    )
+    return page(request, "diff.html", context)

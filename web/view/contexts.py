@@ -1,0 +1,226 @@
+"""What each template may use: one frozen value per page, already in words. Templates choose nothing and compute nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracer.model import Kind, Status
+from web.view.compare import DiffView
+from web.view.conversation import Conversation
+from web.view.failure import ErrorBlock
+from web.view.format import Shown
+from web.view.payload import Block
+from web.view.waterfall import Waterfall
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    href: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chrome:
+    """The frame around a page. ``command`` is the command line that shows the same (the ``y`` key copies it)."""
+
+    title: str
+    crumbs: tuple[Link, ...] = ()
+    here: str = ""
+    json_href: str = ""
+    command: str = ""
+    prev_href: str = ""
+    next_href: str = ""
+    replay_href: str = ""
+    compare_href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A status with its number of traces; ``count`` is empty where it was not counted."""
+
+    label: str
+    count: str
+    href: str
+    current: bool
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRow:
+    trace_id: str
+    href: str
+    status: Status
+    started: Shown
+    workflow: str
+    preview: str
+    reason: str
+    reason_title: str
+    failed: bool
+    time: Shown
+    tokens: Shown
+    cost: Shown
+    models: Shown
+    replay_of: Link | None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An option of a select."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TracesPage:
+    chrome: Chrome
+    sentence: str
+    chips: tuple[Chip, ...]
+    text: str
+    #: Parameters that the form carries on in hidden fields.
+    kept: tuple[tuple[str, str], ...]
+    workflows: tuple[Choice, ...]
+    models: tuple[Choice, ...]
+    rows: tuple[TraceRow, ...]
+    next_href: str
+    first_href: str
+    filtered: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The strip above a trace."""
+
+    trace_id: str
+    workflow: str
+    version: str
+    status: Status
+    started: Shown
+    facts: tuple[Shown, ...]
+    tags: tuple[tuple[str, str], ...]
+    replay_of: Link | None
+    replays: tuple[Link, ...]
+    compare_href: str = ""
+    #: A sentence for what a status word alone does not tell: interrupted, still running, stopped.
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadView:
+    """An input or an output. Exactly one of ``conversation``, ``block`` and ``absent`` says what there is to see."""
+
+    title: str
+    conversation: Conversation | None = None
+    block: Block | None = None
+    absent: str = ""
+    digest: str = ""
+    size: str = ""
+    marks: tuple[str, ...] = ()
+    source: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepPanel:
+    step_id: str
+    name: str
+    kind: Kind
+    status: Status
+    effect: bool
+    crumbs: tuple[Link, ...]
+    origin: str
+    origin_title: str
+    facts: tuple[Shown, ...]
+    error: ErrorBlock | None
+    #: Where the error comes from, when this step only passed it on.
+    passed_on: Link | None
+    payloads: tuple[PayloadView, ...]
+    details: tuple[tuple[str, str, str], ...]
+    replay_href: str
+    edit_href: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    chrome: Chrome
+    header: Header
+    tree: Waterfall
+    selected: str
+    panel: StepPanel | None
+    step_base: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One step in the replay form. ``field`` is its path, by which its fields are named."""
+
+    step: str
+    field: str
+    name: str
+    kind: Kind
+    status: Status
+    depth: int
+    model: str
+    effect: bool
+    choices: tuple[Choice, ...]
+    edit: str
+    edit_rows: int
+    edit_note: str
+    edited: bool
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPage:
+    chrome: Chrome
+    header: Header
+    rows: tuple[PlanRow, ...]
+    csrf: str
+    action: str
+    command: str
+    budget: str
+    divergence: tuple[Choice, ...]
+    #: Why no replay can be started here; empty when it can.
+    refused: str = ""
+    #: What went wrong with the last attempt, as a sentence, what to do about it, and where to look.
+    problem: str = ""
+    hint: str = ""
+    look: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiffPage:
+    chrome: Chrome
+    diff: DiffView
+    swap_href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadPage:
+    chrome: Chrome
+    digest: str
+    size: str
+    value: PayloadView
+    raw_href: str
+
+
+@dataclass(frozen=True, slots=True)
+class AboutPage:
+    chrome: Chrome
+    facts: tuple[tuple[str, str], ...]
+    #: Key, what it does on the list, what it does on a trace.
+    keys: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorPage:
+    chrome: Chrome
+    status: int
+    sentence: str
+    hint: str = ""
+    ways_out: tuple[Link, ...] = ()
+
+

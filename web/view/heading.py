@@ -1,0 +1,65 @@
+"""The strip above a trace: how it ended, when, how long, at what price, and what it is tied to. Pure."""
+
+from __future__ import annotations
+
+from typing import Iterator, Sequence
+
+from tracer.model import Trace, TraceSummary
+from web.view import format as fmt
+from web.view.contexts import Header, Link
+from web.view.format import Shown
+from web.view.listing import short_id
+from web.view.text import one_line
+
+_REPLAYS_SHOWN = 50
+
+
+def header_of(trace: Trace, replays: Sequence[TraceSummary], *, now_ns: int) -> Header:
+    summary = trace.summary
+    origin = summary.replay_of
+    return Header(
+        trace_id=summary.trace_id,
+        workflow=summary.workflow,
+        version=summary.version or "",
+        status=summary.status,
+        started=fmt.relative_time(summary.started_ns, now_ns=now_ns),
+        facts=tuple(_facts(trace)),
+        tags=tuple((name, one_line(str(value), 60)) for name, value in summary.tags.items()),
+        replay_of=Link(short_id(origin), f"/t/{origin}", origin) if origin else None,
+        replays=tuple(
+            Link(short_id(one.trace_id), f"/t/{one.trace_id}", f"{one.status}, {fmt.duration(one.duration_ns)}")
+            for one in replays[:_REPLAYS_SHOWN]
+        ),
+        compare_href=f"/diff/{origin}/{summary.trace_id}" if origin else "",
+        note=_note(trace),
+    )
+
+
+def _facts(trace: Trace) -> Iterator[Shown]:
+    summary = trace.summary
+    yield fmt.shown_duration(summary.duration_ns, summary.status)
+    yield Shown(fmt.plural(summary.steps, "step"), fmt.plural(summary.model_calls, "model call"))
+    if summary.model_calls:
+        tokens = fmt.tokens(summary.input_tokens, summary.output_tokens)
+        yield Shown(f"{tokens.text} tokens", tokens.title)
+        cost = fmt.trace_cost(summary)
+        yield Shown(cost.text, cost.title, cost.tone)
+    if summary.models:
+        yield Shown(one_line(", ".join(summary.models), 60), ", ".join(summary.models))
+    if summary.escalations:
+        yield Shown("escalated", fmt.plural(summary.escalations, "escalation"), "warn")
+
+
+def _note(trace: Trace) -> str:
+    """A sentence where the status word alone leaves a question open."""
+    match trace.summary.status:
+        case "running":
+            return "Still running: this page shows what had happened when it was loaded."
+        case "interrupted":
+            return "Interrupted: its process ended before the workflow did. Everything up to that moment is here."
+        case "stopped":
+            why = next((step.failure for step in reversed(trace.steps) if step.outcome == "stopped" and step.failure), None)
+            return f"Stopped: {one_line(why.message, 400)}" if why else "Stopped: the replay ended before the workflow did."
+        case "cancelled":
+            return "Cancelled from outside before it ended."
+    return ""
