@@ -32,14 +32,16 @@ class Shape(NamedTuple):
     needles: tuple[str, ...]
     pattern: re.Pattern[str]
     holds: Callable[[str], bool] = bool
+    #: The needles as bytes.
+    signs: tuple[bytes, ...] = ()
 
 
 def _shape(label: str, needles: str, pattern: str, holds: Callable[[str], bool] = bool) -> Shape:
-    return Shape(label, tuple(needles.split()), re.compile(pattern), holds)
+    return Shape(label, tuple(needles.split()), re.compile(pattern), holds, tuple(needles.encode().split()))
 
 
 def _is_random(text: str) -> bool:
-    """Tells a key from words joined by hyphens: a digit, a letter, and a stretch of 12 characters without a separator."""
+    """Tells a key from hyphenated words: a digit, a letter, and a stretch of 12 characters without a separator."""
     stretches = re.findall(r"[A-Za-z0-9]+", text)
     return bool(re.search(r"[0-9]", text) and re.search(r"[A-Za-z]", text) and max(map(len, stretches)) >= 12)
 
@@ -65,43 +67,47 @@ _NAMED = (
     r"(?:[\w-]{1,40}[_-])?(?:pass(?:word|wd|phrase)|(?:client[_-]?)?secret|(?:api|secret|private|access)[_-]?key"
     r"|(?:access|refresh|auth|session|bearer|id|api)[_-]?token)"
 )
-_NAME_ENDS = "assword{0} ASSWORD{0} passwd{0} assphrase{0} ecret{0} ECRET{0} key{0} Key{0} KEY{0} oken{0} OKEN{0}"
-#: Where one shape matches inside another, the longer one comes first.
-SHAPES: tuple[Shape, ...] = (
-    _shape(
-        "private-key",
-        "-----BEGIN",
-        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]+-----|\Z)",
-    ),
+
+
+def _parameter(names: str) -> str:
+    return rf"[?&](?i:{names})=(?P<secret>[^&\s#\"'<>]+)"
+
+
+#: Keys and tokens. Every match holds a run of 16 letters, digits, "_" or "-", which few texts do: one test for all of
+#: them. Where one shape matches inside another, the longer one comes first.
+TOKENS: tuple[Shape, ...] = (
     _shape("anthropic-key", "sk-ant-", r"(?<![\w-])sk-ant-[\w-]{16,}", _is_random),
     _shape("openrouter-key", "sk-or-", r"(?<![\w-])sk-or-[\w-]{16,}", _is_random),
     _shape("openai-key", "sk-", r"(?<![\w-])sk-[\w-]{16,}", _is_random),
     _shape("stripe-key", "k_live_ k_test_", r"(?<!\w)[srp]k_(?:live|test)_[A-Za-z0-9]{16,}"),
     _shape("aws-key", "AKIA ASIA", r"(?<![A-Za-z0-9])A[KS]IA[A-Z0-9]{16}(?![A-Za-z0-9])"),
-    _shape(
-        "github-token",
-        "ghp_ gho_ ghu_ ghs_ ghr_ github_pat_",
-        r"(?<!\w)(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{22,})",
-    ),
+    _shape("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", r"(?<!\w)gh[pousr]_[A-Za-z0-9]{30,}"),
+    _shape("github-token", "github_pat_", r"(?<!\w)github_pat_\w{22,}"),
     _shape("gitlab-token", "glpat-", r"(?<!\w)glpat-[\w-]{20,}"),
-    _shape("slack-token", "xox", r"(?<!\w)xox[abeoprs]-[A-Za-z0-9-]{10,}", _has_digit),
+    _shape("slack-token", "xox", r"(?<!\w)xox[abeoprs]-[A-Za-z0-9-]{11,}", _has_digit),
     _shape("google-key", "AIza", r"(?<!\w)AIza[\w-]{35}(?![\w-])"),
     _shape("huggingface-token", "hf_", r"(?<!\w)hf_[A-Za-z0-9]{30,}"),
     _shape("groq-key", "gsk_", r"(?<!\w)gsk_[A-Za-z0-9]{30,}"),
-    _shape("jwt", "eyJ", r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"),
+    _shape("jwt", "eyJ", r"(?<![\w-])eyJ[\w-]{13,}\.eyJ[\w-]{8,}\.[\w-]*"),
+)
+#: Secrets that stand beside a word or a sign that gives them away.
+TEXTS: tuple[Shape, ...] = (
+    _shape(
+        "private-key",
+        "-----BEGIN",
+        r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]+-----|\Z)",
+    ),
     _shape("bearer-token", "earer EARER", r"(?i:\bBearer)\s+(?P<secret>[\w.~+/=-]{16,})", _has_digit),
-    _shape("password", "://", r"(?i:\b[a-z][a-z0-9+.-]{0,20})://[^\s/:@\"'<>]*:(?P<secret>[^\s/@\"'<>`]+)@"),
-    _shape(
-        "url-parameter",
-        _NAME_ENDS.format("=") + " sig= ignature=",
-        rf"[?&](?i:{_NAMED}|token|sig|(?:x-amz-)?signature)=(?P<secret>[^&\s#\"'<>]+)",
-    ),
-    _shape("field", _NAME_ENDS.format('"'), rf"\"(?i:{_NAMED})\"\s*:\s*\"(?P<secret>(?:[^\"\\]|\\.)+)\""),
-    _shape(
-        "field",
-        _NAME_ENDS.format('\\"'),
-        rf"\\\"(?i:{_NAMED})\\\"\s*:\s*\\\"(?P<secret>(?:[^\"\\]|\\[^\"])+)\\\"",
-    ),
+)
+_SIGNED_URL = _shape("url-parameter", "oken= sig= ignature=", _parameter(r"token|sig|(?:x-amz-)?signature"))
+_PASSWORD_IN_URL = _shape(
+    "password", "://", r"(?i:\b[a-z][a-z0-9+.-]{0,20})://[^\s/:@\"'<>]*:(?P<secret>[^\s/@\"'<>`]+)@"
+)
+#: Secrets that a sensitive key gives away, but in a URL, in JSON inside a text, and in JSON inside that JSON.
+NAMED: tuple[Shape, ...] = (
+    _shape("url-parameter", "=", _parameter(_NAMED)),
+    _shape("field", '"', rf"\"(?i:{_NAMED})\"\s*:\s*\"(?P<secret>(?:[^\"\\]|\\.)+)\""),
+    _shape("field", '\\"', rf"\\\"(?i:{_NAMED})\\\"\s*:\s*\\\"(?P<secret>(?:[^\"\\]|\\[^\"])+)\\\""),
 )
 _CARD = Shape(
     "card-number",
@@ -121,13 +127,23 @@ KEYS = (
 )
 #: A pair of texts is taken for a header only where the first is one of these.
 _HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"))
-_WORDS = re.compile(r"[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[^\W\d_A-Z]+|[^\W\d_]+")
+_WORDS = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_a-zA-Z0-9]+")
 _MARK = re.compile(r"\[redacted: [^\]]*\]")
 #: One pass over the bytes that makes keys and card numbers findable however they are written: lower case, every digit
 #: a "0", separators gone.
 _SQUEEZED = bytes(range(256)).lower().translate(bytes.maketrans(b"123456789", b"000000000"))
 _SEPARATORS = b" _-"
 _CARD_NEEDLE = b"0" * 13
+#: Of squeezed bytes: the signs of a sensitive key. The ones that begin with a common word look back or ahead.
+_KEY_NEEDLES = (b"secret", b"cookie", b"authorization")
+_KEY_SIGNS = (
+    re.compile(rb"pass(?:word|wd|phrase)"),
+    re.compile(rb"key(?:%s)" % b"|".join(b"(?<=%s)" % key.encode() for key in KEYS if key.endswith("key"))),
+    re.compile(rb"token(?:%s)" % b"|".join(b"(?<=%s)" % key.encode() for key in KEYS if key.endswith("token"))),
+)
+#: One pass over the bytes that turns whatever a token is made of into "a", and the rest into spaces.
+_RUNS = bytes(0x61 if byte < 0x80 and (chr(byte).isalnum() or chr(byte) in "_-") else 0x20 for byte in range(256))
+_RUN = b"a" * 16
 
 
 class _Search(NamedTuple):
@@ -150,10 +166,9 @@ class Redactor:
         functions: Iterable[Callable[[str], str]] = (),
     ) -> None:
         self._keys = frozenset((*KEYS, *("".join(_words(key)) for key in keys)))
-        self._key_needles = tuple(key.encode() for key in self._keys)
+        self._key_needles = (*_KEY_NEEDLES, *map(_needle, self._keys.difference(KEYS)))
         self._always = tuple(Shape(label, (), re.compile(pattern)) for label, pattern in patterns)
         self._functions = tuple(functions)
-        self._needles = tuple((needle.encode(), at) for at, shape in enumerate(SHAPES) for needle in shape.needles)
 
     def redact(self, data: bytes) -> Redacted:
         """The codec's bytes without the secrets in them. Each one is replaced by ``[redacted: <what it was>]``."""
@@ -173,11 +188,21 @@ class Redactor:
 
     def _search(self, data: bytes) -> _Search:
         squeezed = data.translate(_SQUEEZED, _SEPARATORS)
-        found = {at for needle, at in self._needles if needle in data}
-        shapes = (*self._always, *(SHAPES[at] for at in sorted(found)))
+        keys = any(needle in squeezed for needle in self._key_needles) or any(
+            sign.search(squeezed) for sign in _KEY_SIGNS
+        )
+        shapes = [*self._always, *_possible(TEXTS, data)]
+        if _RUN in data.translate(_RUNS):
+            shapes += _possible(TOKENS, data)
+        if b"@" in data:
+            shapes += _possible((_PASSWORD_IN_URL,), data)
+        if b"=" in data:
+            shapes += _possible((_SIGNED_URL,), data)
+        if keys:
+            shapes += _possible(NAMED, data)
         if _CARD_NEEDLE in squeezed:
-            shapes += (_CARD,)
-        return _Search(shapes, any(needle in squeezed for needle in self._key_needles))
+            shapes.append(_CARD)
+        return _Search(tuple(shapes), keys)
 
     def _treat(self, place: Place, search: _Search) -> Iterator[str]:
         """Replace what is secret at one place; gives the path if something was."""
@@ -196,6 +221,8 @@ class Redactor:
 
     def _secret_label(self, name: str) -> str | None:
         words = _words(name)
+        while words and words[-1].isdigit() and words[-1] not in self._keys:
+            words.pop()  # "password2", "api_key_1"
         is_secret = any("".join(words[start:]) in self._keys for start in range(len(words)))
         return "-".join(words) if is_secret else None
 
@@ -255,9 +282,18 @@ class Redactor:
         return True
 
 
+def _possible(shapes: tuple[Shape, ...], data: bytes) -> list[Shape]:
+    return [shape for shape in shapes if any(sign in data for sign in shape.signs)]
+
+
 def _words(name: str) -> list[str]:
-    """The words of a key in any style, in lower case, digits left out."""
+    """The words of a key in any style, in lower case; a number is a word."""
     return [word.lower() for word in _WORDS.findall(name)]
+
+
+def _needle(key: str) -> bytes:
+    """What to look for in squeezed bytes, which are lower-cased in ASCII only; nothing is in all of them."""
+    return key.encode().translate(_SQUEEZED, _SEPARATORS) if key.isascii() else b""
 
 
 def _mark(shape: Shape, match: re.Match[str]) -> str:
@@ -277,4 +313,4 @@ def _apply(function: Callable[[str], str], text: str) -> str:
         kept = function(text)
     except Exception:  # noqa: BLE001  # a user's rule must not decide by failing that a secret stays
         return "[redacted: rule failed]"
-    return kept if isinstance(kept, str) else "[redacted: rule failed]"
+    return kept if type(kept) is str else "[redacted: rule failed]"

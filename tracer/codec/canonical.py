@@ -8,8 +8,8 @@ The canonical form of a payload is the byte 0x01, then the payload with these ch
 - of LOSSY only the type is left, because its text may name what differs from run to run;
 - numbers, lengths and text take MessagePack's shortest form, floats always eight bytes.
 
-Nothing else changes: 1, 1.0 and True stay apart, as do a list and a tuple, or two classes with equal fields. The order of
-an OrderedDict counts, as it does when two of them are compared.
+Nothing else changes: 1, 1.0 and True stay apart, as do a list and a tuple, or two classes with equal fields. The order
+of an OrderedDict counts, as it does when two of them are compared.
 """
 
 from __future__ import annotations

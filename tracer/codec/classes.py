@@ -6,10 +6,9 @@ import builtins
 import collections
 import dataclasses
 import enum
-import functools
 import sys
 from types import MemberDescriptorType, ModuleType
-from typing import Any, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 from weakref import WeakKeyDictionary
 
 from tracer.codec.tags import Tag
@@ -43,8 +42,9 @@ ERROR_MEMBERS: dict[type[BaseException], tuple[str, ...]] = {
     AttributeError: ("name",),
 }
 
-_module_namespace = ModuleType.__dict__["__dict__"].__get__
-_class_namespace = type.__dict__["__dict__"].__get__
+# Past any __getattribute__: a lazily loaded module imports itself when it is asked for anything.
+_module_namespace: Callable[[Any], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+_class_namespace: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 
 class Kind(NamedTuple):
@@ -60,7 +60,9 @@ _kinds: WeakKeyDictionary[type, Kind | None] = WeakKeyDictionary()
 
 def name_of(cls: type) -> str:
     """``module:qualname``, as text that can always be written."""
-    name = f"{cls.__module__}:{cls.__qualname__}"
+    # multiprocessing, and a replay, load the main module again under another name; its classes keep theirs.
+    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
+    name = f"{module}:{cls.__qualname__}"
     return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -115,7 +117,7 @@ def _find_kind(cls: type) -> Kind | None:
         return Kind(Tag.ENUM)
     if issubclass(cls, BaseException):
         base = next(owner for owner in cls.__mro__ if _is_builtin(owner))
-        return _if_buildable(cls, Kind(Tag.EXCEPTION, base=base))
+        return _if_buildable(cls, Kind(Tag.EXCEPTION, _slots_of(cls), base))
     if issubclass(cls, tuple) and isinstance(fields := static(cls, "_fields"), tuple) and not static_dict(cls):
         return _if_buildable(cls, Kind(Tag.NAMED_TUPLE, fields, tuple))
     for base in BASES:
@@ -210,14 +212,3 @@ def write(instance: Any, name: str, value: Any) -> None:
 def is_settable(attribute: Any) -> bool:
     """Whether an instance may hold a value of its own over this class attribute: over a constant, never a method."""
     return attribute is MISSING or not (callable(attribute) or hasattr(type(attribute), "__get__"))
-
-
-def extras_of(instance: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """What is in the instance's ``__dict__`` beyond its fields, cached properties left out: they are derived."""
-    namespace = namespace_of(instance)
-    cls = type(instance)
-    return {
-        name: value
-        for name, value in namespace.items()
-        if name not in names and not isinstance(static(cls, name), functools.cached_property)
-    }

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ormsgpack import unpackb
 
 from tracer.codec import arrays, atoms, classes, objects
 from tracer.codec.tags import Depth, Tag
-from tracer.codec.values import Lossy, Opaque
+from tracer.codec.values import Opaque
 from tracer.errors import CodecError
 
 _OF_CLASSES = {Tag.DATACLASS, Tag.ATTRS, Tag.PYDANTIC, Tag.NAMED_TUPLE, Tag.ENUM, Tag.EXCEPTION, Tag.SUBCLASS}
-_OF_NUMPY = {Tag.ARRAY: arrays.read_array, Tag.SCALAR: arrays.read_scalar}
+_OF_NUMPY: dict[int, Callable[..., Any]] = {Tag.ARRAY: arrays.read_array, Tag.SCALAR: arrays.read_scalar}
 _READ_PARTS = atoms.READ_PARTS | objects.READ
 
 
 def decode(data: bytes) -> Any:
-    """The value that was encoded. Where a class is not imported, or no longer fits, an Opaque stands in for the instance;
-    raises CodecError for bytes that are no payload."""
+    """The value that was encoded. Where a class is not imported, or no longer fits, an Opaque stands in.
+
+    Raises CodecError for bytes that are no payload.
+    """
     try:
         return unpackb(data, ext_hook=_Decoder().read)
     except Exception as error:
@@ -53,16 +57,15 @@ class _Decoder:
         if type(name) is not str:
             raise CodecError("a class without a name")
         if tag == Tag.UNFOUND:
-            return Opaque(classes.readable(name), *content, (tag, body))
+            (value,) = content
+            return Opaque(classes.readable(name), value, (tag, body))
         if tag not in _OF_CLASSES:
             raise CodecError(f"extension {tag} is unknown")
-        try:
+        with suppress(Exception):  # the class has changed since, or the bytes lie about it
             cls = classes.find_class(name)
             kind = None if cls is None else classes.kind_of(cls)
             if cls is not None and kind is not None and kind.tag == tag:
                 return objects.rebuild(cls, kind, content)
-        except Exception:  # noqa: BLE001  # the class has changed since, or the bytes lie about it
-            pass
         return Opaque(classes.readable(name), objects.readable_content(tag, content), (tag, body))
 
 

@@ -16,6 +16,7 @@ from tracer.codec.values import Encoded, Lossy, Opaque
 #: Levels of values inside values; an object counts twice, because its fields are a mapping.
 MOST_LEVELS = 200
 _MOST_QUICK_BODIES = 24
+_HOPELESS = Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb(["object", "<could not be read>"]))), ("$",))
 _PLAIN = (bool, float, bytes, type(None))
 
 
@@ -24,14 +25,22 @@ def encode(value: Any) -> Encoded:
     encoder = _Encoder()
     try:
         data = encoder.pack(value)
+        return Encoded(data, lossy_paths(data) if encoder.lossy else ())
     except Exception:  # noqa: BLE001  # whatever the quick way can't do, the careful way can
-        encoder = _CarefulEncoder()
+        return _encode_carefully(value)
+
+
+def _encode_carefully(value: Any) -> Encoded:
+    encoder = _CarefulEncoder()
+    try:
         data = encoder.pack(value)
-    return Encoded(data, lossy_paths(data) if encoder.lossy else ())
+        return Encoded(data, lossy_paths(data) if encoder.lossy else ())
+    except Exception:  # noqa: BLE001  # out of stack or memory: the caller still has a workflow to run
+        return _HOPELESS
 
 
 class _Encoder:
-    """The quick way. Raises for what ormsgpack has no word for: keys that are no text, lone surrogates, deep nesting."""
+    """The quick way. Raises for what ormsgpack has no word for: keys that are no text, lone surrogates, depth."""
 
     lossy = False
     _bodies = 0
@@ -47,7 +56,10 @@ class _Encoder:
         if self._bodies >= _MOST_QUICK_BODIES:
             raise RecursionError
         self._bodies += 1
-        ext = self._extension(value)
+        if type(value) is tuple:  # by far the most frequent
+            ext = ormsgpack.Ext(Tag.TUPLE, self.pack([*value]))
+        else:
+            ext = self._extension(value)
         self._bodies -= 1
         return ext
 
@@ -68,7 +80,8 @@ class _Encoder:
             return self._give_up(value)
         if cls is Opaque and value.raw is not None:
             self.lossy = True  # perhaps; the paths will tell
-            return value.raw
+            tag, body = value.raw
+            return tag, body
         if (array := arrays.write(value)) is not None:
             return array
         if issubclass(cls, type):

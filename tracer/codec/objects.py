@@ -1,14 +1,15 @@
 """Containers and instances of classes, to and from the elements of an extension's body.
 
 Instances are rebuilt from the builtin class below them, attribute by attribute: ``__init__``, ``__new__``,
-``__setstate__``, properties and validators of the class itself are never run, whatever the bytes say. The one piece of a
-class's code that decoding can reach is its ``__hash__`` and ``__eq__``, where an instance is a key or in a set.
+``__setstate__``, properties and validators of the class itself are never run, whatever the bytes say. All that decoding
+can reach of a class's own code is its ``__hash__`` and ``__eq__``, where an instance is a key or in a set.
 """
 
 from __future__ import annotations
 
 import collections
 import enum
+import functools
 from types import SimpleNamespace
 from typing import Any, Callable
 
@@ -64,6 +65,10 @@ def _read_counter(*parts: Any) -> Any:
     return counter
 
 
+def _read_lossy(cls: str, text: str) -> Lossy:
+    return Lossy(str.__str__(cls), str.__str__(text))
+
+
 READ: dict[int, Callable[..., Any]] = {
     Tag.TUPLE: lambda *parts: parts,
     Tag.SET: lambda *parts: set(parts),
@@ -74,7 +79,7 @@ READ: dict[int, Callable[..., Any]] = {
     Tag.DEFAULT_DICT: _read_default_dict,
     Tag.COUNTER: _read_counter,
     Tag.NAMESPACE: lambda fields: SimpleNamespace(**fields),
-    Tag.LOSSY: Lossy,
+    Tag.LOSSY: _read_lossy,
 }
 
 
@@ -111,11 +116,20 @@ def _write_record(value: Any, kind: Kind) -> list[Any]:
             fields[name] = stored
         elif not _has_default(cls, name):
             raise Unkept
-    for name, extra in classes.extras_of(value, kind.names).items():
-        if not classes.is_settable(classes.static(cls, name)):
+    return [fields | _extras(value, kind.names)]
+
+
+def _extras(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """What the instance holds beyond its fields, cached properties left out: they are derived."""
+    extras = {}
+    for name, stored in classes.namespace_of(value).items():
+        attribute = classes.static(type(value), name)
+        if name in names or isinstance(attribute, functools.cached_property):
+            continue
+        if not classes.is_settable(attribute):
             raise Unkept
-        fields[name] = extra
-    return [fields]
+        extras[name] = stored
+    return extras
 
 
 def _has_default(cls: type, name: str) -> bool:
@@ -135,12 +149,11 @@ def _write_named_tuple(value: Any, kind: Kind) -> list[Any]:
 
 
 def _write_enum(value: enum.Enum, _: Kind) -> list[Any]:
-    stored = value._value_
-    return [value._name_, next((base.__new__(base, stored) for base in _SCALARS if isinstance(stored, base)), None)]
+    return [value._name_, value._value_ if type(value._value_) in _SCALARS else None]
 
 
 def _write_error(value: BaseException, kind: Kind) -> list[Any]:
-    fields: dict[str, Any] = {"args": value.args}
+    fields: dict[str, Any] = {"args": vars(BaseException)["args"].__get__(value)}
     for name in _members_of(kind.base):
         if (member := getattr(value, name, None)) is not None:
             fields[name] = member
@@ -148,7 +161,7 @@ def _write_error(value: BaseException, kind: Kind) -> list[Any]:
         fields["__cause__"] = value.__cause__
     if value.__suppress_context__:
         fields["__suppress_context__"] = True
-    return [fields | classes.extras_of(value, tuple(fields))]
+    return [fields | _slots(value, kind) | _extras(value, kind.names)]
 
 
 def _members_of(base: type) -> tuple[str, ...]:
@@ -156,8 +169,11 @@ def _members_of(base: type) -> tuple[str, ...]:
 
 
 def _write_subclass(value: Any, kind: Kind) -> list[Any]:
-    state = {name: stored for name in kind.names if (stored := classes.read(value, name)) is not MISSING}
-    return [_as_base(value, kind.base), state | classes.extras_of(value, kind.names)]
+    return [_as_base(value, kind.base), _slots(value, kind) | _extras(value, kind.names)]
+
+
+def _slots(value: Any, kind: Kind) -> dict[str, Any]:
+    return {name: stored for name in kind.names if (stored := classes.read(value, name)) is not MISSING}
 
 
 def _as_base(value: Any, base: Any) -> Any:
@@ -187,7 +203,7 @@ _WRITERS: dict[Tag, Callable[[Any, Kind], list[Any]]] = {
 
 
 def rebuild(cls: type, kind: Kind, content: list[Any]) -> Any:
-    """The instance that ``content_of`` described. Raises whatever is natural where the content does not fit the class."""
+    """The instance that ``content_of`` described. Raises whatever comes where the content does not fit the class."""
     return _READERS[kind.tag](cls, kind, *content)
 
 
@@ -216,8 +232,10 @@ def _write_field(made: Any, name: str, value: Any) -> None:
 def _read_model(cls: type, kind: Kind, fields: dict[str, Any], given: list[str], extra: dict[str, Any] | None) -> Any:
     if not set(fields) <= set(kind.names):
         raise TypeError("the model has lost a field since")
+    if extra is not None and type(extra) is not dict:
+        raise TypeError("no mapping of extra fields")
     made = classes.make_empty(cls, kind)
-    object.__setattr__(made, "__dict__", dict(fields))
+    object.__setattr__(made, "__dict__", fields)
     object.__setattr__(made, "__pydantic_fields_set__", set(given))
     object.__setattr__(made, "__pydantic_extra__", extra)
     object.__setattr__(made, "__pydantic_private__", _private_defaults(cls))
@@ -243,28 +261,30 @@ def _read_enum(cls: type, _: Kind, name: str | None, value: Any) -> Any:
     member = classes.static(cls, "_member_map_").get(name)
     if member is not None:
         return member
-    if issubclass(cls, enum.Flag) and type(value) is int and type(cls) is enum.EnumType:
-        if classes.static(cls, "_missing_") is classes.static(enum.Flag, "_missing_"):
-            return cls(value)
-    raise TypeError("no such member")
+    if not (issubclass(cls, enum.Flag) and type(cls) is enum.EnumType and type(value) is int):
+        raise TypeError("no such member")
+    if classes.static(cls, "_missing_") is not classes.static(enum.Flag, "_missing_"):
+        raise TypeError("a combination of flags that only the class's own code can make")
+    return cls(value)
 
 
 def _read_error(cls: type, kind: Kind, fields: dict[str, Any]) -> Any:
-    args, cause = fields["args"], fields.get("__cause__")
-    validated = issubclass(cls, (BaseExceptionGroup, UnicodeError))
-    made = classes.make_empty(cls, kind, *(args if validated else ()))
+    args = fields["args"]
+    base: Any = kind.base
+    made = classes.make_empty(cls, kind, *(args if issubclass(cls, BaseExceptionGroup) else ()))
     if type(made) is not cls or type(args) is not tuple:
         raise TypeError("not that class")
     if issubclass(cls, UnicodeError) and args:
-        kind.base.__init__(made, *args)
-    BaseException.args.__set__(made, args)  # type: ignore[attr-defined]
-    if isinstance(cause, BaseException):
-        BaseException.__cause__.__set__(made, cause)  # type: ignore[attr-defined]
-    BaseException.__suppress_context__.__set__(made, bool(fields.get("__suppress_context__")))  # type: ignore[attr-defined]
-    members = _members_of(kind.base)
+        base.__init__(made, *args)  # it checks the types that its own methods rely on
+    errors: Any = BaseException
+    errors.args.__set__(made, args)
+    if isinstance(cause := fields.get("__cause__"), BaseException):
+        errors.__dict__["__cause__"].__set__(made, cause)
+    errors.__dict__["__suppress_context__"].__set__(made, bool(fields.get("__suppress_context__")))
+    members = _members_of(base)
     for name, value in fields.items():
         if name in members:
-            classes.static(kind.base, name).__set__(made, value)
+            classes.static(base, name).__set__(made, value)
         elif name not in ("args", "__cause__", "__suppress_context__"):
             classes.write(made, name, value)
     return made
@@ -293,7 +313,7 @@ def _filled(cls: type, base: Any, content: Any) -> Any:
         base.extend(made, content)
     else:
         if base is collections.defaultdict:
-            base.default_factory.__set__(made, content.default_factory)
+            classes.static(base, "default_factory").__set__(made, content.default_factory)
         (set if base is set else dict).update(made, content)
     return made
 

@@ -69,8 +69,8 @@ class Layout(NamedTuple):
     """The elements of a body: ``head`` are the roles of the first ones, ``rest`` what all the others are.
 
     Roles: ``-`` structure, not a value; ``.`` a value with no step of its own in a path; ``fields`` a mapping of
-    attribute to value; any other word is a value reached by that attribute. ``rest`` is ``items``, ``pairs`` (key, value,
-    key, value ...) or nothing. ``ordered`` is false where the order of the rest has no meaning.
+    attribute to value; any other word is a value reached by that attribute. ``rest`` is ``items``, ``pairs`` (key,
+    value, key, value ...) or nothing. ``ordered`` is false where the order of the rest has no meaning.
     """
 
     head: tuple[str, ...] = ()

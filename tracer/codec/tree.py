@@ -1,4 +1,4 @@
-"""A payload as a tree of plain containers and nodes: for readers that want every value in it, but none of its classes."""
+"""A payload as a tree of plain containers and nodes: for readers that want all its values, but none of its classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Node:
 
 
 class Place(NamedTuple):
-    """Where a value stands: ``container[at] = new`` replaces it. ``path`` is a chain of (path, step); see ``path_text``.
+    """Where a value stands: ``container[at] = new`` replaces it. ``path`` is a chain of (path, step) pairs.
 
     ``name`` is the key or attribute it is reached by, where that is text. ``is_key`` is true for the key of a pair.
     """
@@ -126,9 +126,10 @@ def path_text(path: Path) -> str:
 
 
 def lossy_paths(data: bytes) -> tuple[str, ...]:
-    """Where in a payload something stands that can't be restored; outermost only."""
-    found = []
-    for place in walk(parse(data)):
-        if type(place.value) is Node and place.value.tag in (Tag.LOSSY, Tag.UNFOUND):
-            found.append(path_text(place.path))
+    """Where in a payload something stands that can't be restored, in the order of the payload."""
+    found = (
+        path_text(place.path)
+        for place in walk(parse(data))
+        if type(place.value) is Node and place.value.tag in (Tag.LOSSY, Tag.UNFOUND)
+    )
     return tuple(dict.fromkeys(found))
