@@ -18,6 +18,8 @@ from typing import Any, Mapping
 from tracer.model import Cost
 
 _NUSD = 10**9
+#: No model takes or gives this many tokens in one call; a server that says so is wrong.
+_MOST_TOKENS = 10**9
 #: The parts of a usage that the price table may price differently, by its names for them.
 _BUCKETS = {
     "input_tokens": "input_tokens",
@@ -59,7 +61,7 @@ def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str
 
 def _contradiction(usage: Mapping[str, Any]) -> str | None:
     for name, count in usage.items():
-        if not isinstance(count, int) or count < 0:
+        if not isinstance(count, int) or not 0 <= count <= _MOST_TOKENS:
             return f"{name.replace('_', ' ')} is {count!r}"
     for total, *parts in _INCLUDED:
         counted = sum(usage.get(part, 0) for part in parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tracer.errors import StoreUnreachable
@@ -105,7 +105,12 @@ def reaching(url: URL) -> Iterator[None]:
     """Turn what a driver raises when the database can't be reached into one StoreUnreachable that says what to do."""
     try:
         yield
-    except (DatabaseError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
+    except (OperationalError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
+        raise StoreUnreachable(_in_words(url, error)) from error
+    except DatabaseError as error:
+        # A file that is no database is a plain DatabaseError; its subclasses are our own mistakes and stay what they are.
+        if type(error) is not DatabaseError:
+            raise
         raise StoreUnreachable(_in_words(url, error)) from error
 
 

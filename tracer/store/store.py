@@ -82,8 +82,8 @@ class Store:
     # Writing
 
     def apply(self, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None = None) -> None:
-        """Write a batch of events, best some hundred, and the journal position behind it, in one transaction. Events may
-        come late or twice: the same events again change nothing."""
+        """Write a batch of events, best some hundred, and the journal position behind it, in one transaction. Events
+        may come late or twice: the same events again change nothing."""
         with engines.writing(self._engine) as connection:
             write.apply(connection, events, owner=owner, position=position)
 

@@ -58,7 +58,7 @@ def words(value: Any) -> Iterator[str]:
 def squeeze(text: str, length: int) -> str:
     """One line without runs of white space, at most ``length`` characters, storable in any database."""
     # a text of megabytes is cut before it is split
-    return plain(" ".join(text[: 4 * length].split())[:length])
+    return plain(" ".join(text[: 4 * length].split())[:length].rstrip())
 
 
 def plain(text: str) -> str:
@@ -67,17 +67,13 @@ def plain(text: str) -> str:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, HttpRequest):
-        return (value.body,)
-    if isinstance(value, HttpResponse):
-        return (_said(value),)
+    if isinstance(value, HttpRequest | HttpResponse):
+        return (value.body if isinstance(value, HttpRequest) else _said(value),)
     if isinstance(value, Mapping):
         return _spoken_first(value)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list | tuple | set | frozenset):
         # in a conversation the instructions come first, but they are the same in every trace
         return sorted(value, key=_is_instruction) if len(value) < _PATIENCE else value
-    if isinstance(value, (set, frozenset)):
-        return value
     if isinstance(value, BaseException):
         return value.args
     if is_dataclass(value) and not isinstance(value, type):

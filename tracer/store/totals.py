@@ -52,12 +52,15 @@ class Drift:
 
 def sum_up(connection: Connection, trace_ids: Sequence[str]) -> None:
     """Bring the rows of these traces up to date with their steps. The caller holds the rows."""
-    counted = totals(connection, trace_ids)
-    if not counted:
-        return
-    columns = next(iter(counted.values()))
-    statement = update(traces).where(traces.c.trace_id == bindparam("of")).values({n: bindparam(n) for n in columns})
-    connection.execute(statement, [{"of": trace_id, **counted[trace_id]} for trace_id in sorted(counted)])
+    update_traces(connection, totals(connection, trace_ids))
+
+
+def update_traces(connection: Connection, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Set the same columns in the rows of several traces."""
+    if rows:
+        columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(rows.values()))}
+        statement = update(traces).where(traces.c.trace_id == bindparam("of")).values(columns)
+        connection.execute(statement, [{"of": trace_id, **row} for trace_id, row in rows.items()])
 
 
 def drifts(connection: Connection) -> Iterator[Drift]:

