@@ -1,0 +1,109 @@
+"""The router's decisions as recorded steps: the only module here that records. Outside a workflow it just decides."""
+
+from __future__ import annotations
+
+from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeVar
+
+from router.attempts import Answered, On, Raised, Reject, Returned, accept, attempts
+from router.confidence import Bands, Choice
+from router.errors import GuardrailFailed
+from router.escalation import Escalation
+from router.guardrails import Guardrails, Verdict
+from tracer import span, step
+from tracer.catalogue import Target
+
+T = TypeVar("T")
+
+
+@step(kind="router")
+def route(confidence: float, bands: Bands) -> Choice:
+    """Say which band a confidence falls into; a step of kind router that holds the thresholds and the reason."""
+    return bands.choose(confidence)
+
+
+@step(kind="guardrail")
+def judge(text: str, guardrails: Guardrails) -> Verdict:
+    """Hold a text against the rules and give the verdict, whatever it is; a step of kind guardrail."""
+    return guardrails.judge(text)
+
+
+@step(kind="guardrail")
+def require(text: str, guardrails: Guardrails) -> Verdict:
+    """Hold a text against the rules; a step of kind guardrail, failing with GuardrailFailed at the first one broken."""
+    verdict = guardrails.judge(text)
+    if verdict.rule is not None:
+        raise GuardrailFailed(verdict.rule, verdict.offence or "", text)
+    return verdict
+
+
+@step(kind="human")
+def escalate(question: str, *, options: Sequence[str] = (), context: Mapping[str, Any] | None = None) -> Escalation:
+    """Put a question to a human; a step of kind human, which counts as an escalation of its trace.
+
+    Gives the question as it waits, at once: what the workflow does meanwhile is for the workflow to say.
+    """
+    return Escalation(question, tuple(options), dict(context or {}))
+
+
+def fallback(
+    targets: Sequence[Target],
+    call: Callable[[Target], T],
+    *,
+    on: On,
+    reject: Reject | None = None,
+    name: str = "fallback",
+) -> Answered[T]:
+    """Call the targets in order until one answers.
+
+    ``on`` says after which exceptions the next one is tried (classes, or a function of the exception): there is no
+    default, because only the caller knows what a second try is good for. ``reject`` gives the reason why a result won't
+    do, or None. A step of kind router, with one step of kind attempt per try. Raises AllTargetsFailed, or as it is any
+    error that ``on`` does not name.
+    """
+    with span(name, kind="router", input=_asked(targets)) as recorded:
+        flow: Generator[Target, Returned[T] | Raised, Answered[T]] = attempts(targets, on=on)
+        outcome: Returned[T] | Raised | None = None
+        while True:
+            try:
+                target = flow.send(outcome)  # type: ignore[arg-type]  # None starts a generator
+            except StopIteration as done:
+                recorded.output = done.value
+                return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
+            try:
+                with span(target.name, kind="attempt") as attempt:
+                    value = accept(target, call(target), reject=reject)
+                    attempt.output = value
+                outcome = Returned(value)
+            except Exception as error:  # noqa: BLE001  # whether it may pass is decided by what the caller said
+                outcome = Raised(error)
+
+
+async def fallback_async(
+    targets: Sequence[Target],
+    call: Callable[[Target], Awaitable[T]],
+    *,
+    on: On,
+    reject: Reject | None = None,
+    name: str = "fallback",
+) -> Answered[T]:
+    """``fallback`` for coroutines."""
+    with span(name, kind="router", input=_asked(targets)) as recorded:
+        flow: Generator[Target, Returned[T] | Raised, Answered[T]] = attempts(targets, on=on)
+        outcome: Returned[T] | Raised | None = None
+        while True:
+            try:
+                target = flow.send(outcome)  # type: ignore[arg-type]  # None starts a generator
+            except StopIteration as done:
+                recorded.output = done.value
+                return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
+            try:
+                with span(target.name, kind="attempt") as attempt:
+                    value = accept(target, await call(target), reject=reject)
+                    attempt.output = value
+                outcome = Returned(value)
+            except Exception as error:  # noqa: BLE001  # whether it may pass is decided by what the caller said
+                outcome = Raised(error)
+
+
+def _asked(targets: Sequence[Target]) -> dict[str, Any]:
+    return {"targets": [target.name for target in targets]}
