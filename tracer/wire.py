@@ -33,6 +33,7 @@ class HttpResponse:
 
     ``ended`` says how the body came to its end: ``complete``, ``closed`` (the reader stopped early) or ``broken``
     (the connection failed mid-way; ``error`` then names the exception). Status 0: it failed before any response came.
+    ``cut``: it was larger than is kept, and can't be served (the codec marks it lossy).
     """
 
     status: int

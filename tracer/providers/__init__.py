@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from tracer.providers.base import Format, parse
+from tracer.providers.base import Format
+from tracer.providers.formats import CHAT, EMBEDDINGS, find
 from tracer.providers.hosts import provider_of
-from tracer.providers.openai_chat import OpenAIChat
-from tracer.providers.openai_embeddings import OpenAIEmbeddings
+from tracer.providers.recorded import dress, plain_body, read
 
-__all__ = ["CHAT", "EMBEDDINGS", "Format", "find", "provider_of"]
-
-CHAT: Format = OpenAIChat()
-EMBEDDINGS: Format = OpenAIEmbeddings()
-
-
-def find(method: str, host: str, path: str, body: bytes | None) -> Format | None:  # noqa: ARG001 - other formats ask it
-    """The format of a model call, or None for any other request.
-
-    ``path`` is without query and fragment; ``body`` is None where it isn't known before it is sent.
-    """
-    if method.upper() != "POST":
-        return None
-    path = path.rstrip("/")
-    if path.endswith(CHAT.path):
-        return CHAT if body is None or "messages" in parse(body) else None
-    if path.endswith(EMBEDDINGS.path):
-        # Vector stores have paths of that name too; only a request for vectors has an input.
-        return EMBEDDINGS if body is None or "input" in parse(body) else None
-    return None
+__all__ = ["CHAT", "EMBEDDINGS", "Format", "dress", "find", "plain_body", "provider_of", "read"]

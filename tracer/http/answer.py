@@ -1,0 +1,122 @@
+"""What becomes of a request: sent as it is, sent elsewhere, asked of a Python callable, or answered from the record."""
+
+from __future__ import annotations
+
+import json
+from contextvars import copy_context
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from tracer.catalogue import Target
+from tracer.context import CURRENT, ActiveStep, ActiveTrace
+from tracer.errors import ConfigError
+from tracer.http.clean import request_headers
+from tracer.http.exchange import NO_RESPONSE, Exchange
+from tracer.http.faults import revived, translated
+from tracer.http.streams import streams_of
+from tracer.ids import Anchor
+from tracer.messages import ChatAnswer
+from tracer.player import Answer, Raise
+from tracer.providers import provider_of
+from tracer.recording import Unrecorded
+from tracer.wire import Chunk, HttpResponse
+
+_JSON = (("content-type", "application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this request; ``elsewhere``: not through the client's transport, which may know only its own host."""
+
+    request: Any
+    elsewhere: bool = False
+
+    @property
+    def url(self) -> str:
+        return str(self.request.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Call ``answer``, which may take as long as a model does; it gives the response."""
+
+    answer: Callable[[], HttpResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """This is the response."""
+
+    response: HttpResponse
+
+
+def plan(exchange: Exchange, request: Any) -> Send | Ask | Serve:
+    """What the player's decision means for this request. Raises what it says is to be raised."""
+    decision = exchange.step.decision
+    if isinstance(decision, Answer):
+        response = _response_of(exchange, decision.value)
+        if response.status == NO_RESPONSE:
+            raise revived(exchange.module, response.error)
+        return Serve(response)
+    if isinstance(decision, Raise):
+        raise translated(exchange.module, decision.error)
+    if decision.target is None or exchange.format is None:
+        return Send(request)
+    exchange.target = decision.target
+    if decision.target.call is not None:
+        exchange.provider = "local"
+        return Ask(_asker(exchange, decision.target.name, decision.target.call))
+    return Send(_readdressed(exchange, request, decision.target), elsewhere=True)
+
+
+def response_of(exchange: Exchange, response: HttpResponse) -> Any:
+    """The client's own Response, which reads from the record."""
+    module = exchange.module
+    stream = streams_of(module).served(module, response)
+    return module.Response(response.status, headers=list(response.headers), stream=stream)
+
+
+def _response_of(exchange: Exchange, value: Any) -> HttpResponse:
+    """A recorded response as it is; an edited one from its text, its ChatAnswer or its JSON."""
+    if isinstance(value, HttpResponse):
+        return value
+    if isinstance(value, str | ChatAnswer) and exchange.format is not None and exchange.asked is not None:
+        answer = ChatAnswer.of(value) if isinstance(value, str) else value
+        return exchange.format.dress(exchange.asked, answer)
+    return HttpResponse(200, _JSON, (Chunk(0, json.dumps(value).encode()),))
+
+
+def _asker(exchange: Exchange, name: str, call: Callable[..., ChatAnswer | str]) -> Callable[[], HttpResponse]:
+    wire_format, asked = exchange.format, exchange.asked
+    assert wire_format is not None
+    assert asked is not None
+    # Whatever the callable calls is its own affair: recorded as steps it would look like calls of the pipeline.
+    context = copy_context()
+    aside = ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None)
+    context.run(CURRENT.set, ActiveStep(aside, None, b"", name, "llm", name, capture=False))
+
+    def answer() -> HttpResponse:
+        given = context.run(call, asked)
+        said = ChatAnswer.of(given) if isinstance(given, str) else given
+        return wire_format.dress(asked, replace(said, model=said.model or name))
+
+    return answer
+
+
+def _readdressed(exchange: Exchange, request: Any, target: Target) -> Any:
+    """The same request to another endpoint and model, with that endpoint's credentials and without the original's."""
+    assert exchange.format is not None
+    if target.url is None:
+        raise ConfigError(f"model {target.name!r} can't be reached: give its Target a call, a base_url or a launcher")
+    url = target.url.rstrip("/") + exchange.format.path
+    headers = dict(request_headers(request.headers.multi_items())) | target.headers()
+    headers["accept-encoding"] = request.headers.get("accept-encoding", "identity")
+    extensions = dict(request.extensions)
+    if target.timeout_s is not None:
+        extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), target.timeout_s)
+    # Names the host by its address, and so belongs to the original one.
+    extensions.pop("sni_hostname", None)
+    content = exchange.format.readdress(exchange.content, target.asked_as)
+    sent = exchange.module.Request("POST", url, headers=headers, content=content, extensions=extensions)
+    exchange.provider = provider_of(sent.url.host, sent.url.path)
+    return sent

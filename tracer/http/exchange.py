@@ -1,0 +1,236 @@
+"""One request, from before it is sent to the end of its answer. It ends once, however it ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import Any, Iterator
+
+from tracer import codec, providers, recorder
+from tracer.catalogue import Target
+from tracer.context import CURRENT, ActiveStep
+from tracer.http import clean
+from tracer.http.faults import HttpError, named
+from tracer.http.read import decoded, facts_of, is_compressed
+from tracer.messages import ChatRequest
+from tracer.providers import Format, provider_of
+from tracer.recording import Unrecorded
+from tracer.wire import Chunk, HttpRequest, HttpResponse
+
+#: The most that is kept of a body: a pipeline may download a model, and its memory is not ours to fill.
+KEPT_BYTES = 64 << 20
+#: Headers that are true of a compressed body only.
+_OF_COMPRESSED = frozenset({"content-encoding", "content-length"})
+#: The status of an exchange in which the connection failed before there was a response.
+NO_RESPONSE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a request says of itself. ``content`` is its body as it will be sent, ``value`` the whole as recorded."""
+
+    name: str
+    kind: str
+    provider: str
+    format: Format | None
+    asked: ChatRequest | None
+    content: bytes
+    value: HttpRequest
+    #: What a replay matches it by: method, path, query and body; never the host.
+    matched: tuple[Any, ...]
+
+
+class Exchange:
+    """What is being recorded of one request. ``module`` is the client's: httpx or httpx2."""
+
+    def __init__(self, module: Any, reading: Reading, step: ActiveStep) -> None:
+        self.module = module
+        self.step = step
+        self.format = reading.format
+        self.content = reading.content
+        self.asked = reading.asked
+        self.provider = reading.provider
+        #: Who answers in place of the model that was asked.
+        self.target: Target | None = None
+        self._sent_ns = time.perf_counter_ns()
+        self._status = 0
+        self._headers: clean.Headers = ()
+        self._chunks: list[Chunk] = []
+        self._bytes = 0
+        self._ended = False
+        _open.add(self)
+
+    def sent(self) -> None:
+        """Times count from here: a launcher may have taken its time before."""
+        self._sent_ns = time.perf_counter_ns()
+
+    def answered(self, response: Any) -> None:
+        self._status = response.status_code
+        self._headers = clean.response_headers(response.headers.multi_items())
+
+    def received(self, data: bytes) -> None:
+        self._bytes += len(data)
+        if self._bytes <= KEPT_BYTES:
+            self._chunks.append(Chunk(time.perf_counter_ns() - self._sent_ns, data))
+
+    def end(self, ended: str = "complete", error: BaseException | None = None) -> None:
+        """The body is over: ``complete``, ``closed`` by its reader, or ``broken`` by ``error``."""
+        if not self._close_once():
+            return
+        with recorder.guard("record an HTTP exchange"):
+            line: Any = None if error is None else named(error)
+            if self._bytes > KEPT_BYTES:
+                ended, line = "cut", codec.Lossy("bytes", f"{self._bytes} bytes, of which the first are kept")
+            response = HttpResponse(self._status, self._headers, tuple(self._chunks), ended, line)
+            self._finish(response, error, after_ns=time.perf_counter_ns() - self._sent_ns)
+
+    def fail(self, error: BaseException) -> None:
+        """No response came."""
+        if self._close_once():
+            with recorder.guard("record a failed HTTP exchange"):
+                self.step.describe(call=self._who())
+                # Written as a wire value, for an exception of a client can't be restored where that isn't imported.
+                is_transport = isinstance(error, self.module.TransportError)
+                self.step.fail(
+                    error, HttpResponse(NO_RESPONSE, (), (), "broken", named(error)) if is_transport else None
+                )
+
+    def serve(self, response: HttpResponse) -> None:
+        """This is the response, from the record or from a Python callable: nothing was sent."""
+        if self._close_once():
+            with recorder.guard("record a served HTTP exchange"):
+                self._finish(response, None, after_ns=time.perf_counter_ns() - self._sent_ns)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Whatever goes wrong before there is a response ends this exchange, and goes on."""
+        try:
+            yield
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    def _finish(self, response: HttpResponse, error: BaseException | None, *, after_ns: int) -> None:
+        pieces = list(decoded(self.module, response))
+        if self.format is not None:
+            facts = facts_of(self.format, response, pieces, after_ns=after_ns)
+            self.step.describe(call={**self._who(), **facts.call}, tags=facts.tags)
+            if response.ended == "closed" and facts.is_whole:
+                # SDKs stop reading at the last event; to them that is the end.
+                response = HttpResponse(response.status, response.headers, response.chunks)
+            if error is None and facts.error is not None:
+                error = HttpError.of(response.status, facts.error)
+        response = self._redactable(response, pieces)
+        if error is not None:
+            self.step.fail(error, response)
+        else:
+            self.step.finish(response)
+
+    def _redactable(self, response: HttpResponse, pieces: list[tuple[int, bytes]]) -> HttpResponse:
+        """The same response, uncompressed where its compressed bytes would hide a secret from redaction."""
+        if not is_compressed(response):
+            return response
+        chunks = tuple(Chunk(at_ns, data) for at_ns, data in pieces)
+        redactor = getattr(self.step.trace.recorder, "redactor", None)
+        if redactor is None or not redactor.redact(codec.encode(chunks).data).paths:
+            return response
+        headers = tuple(pair for pair in response.headers if pair[0].lower() not in _OF_COMPRESSED)
+        return replace(response, headers=headers, chunks=chunks)
+
+    def _who(self) -> dict[str, Any]:
+        """Who was asked. A model that answers without saying its name answers under the name it was asked by."""
+        if self.asked is None:
+            return {}
+        who: dict[str, Any] = {
+            "provider": self.provider,
+            "model_asked": self.asked.model,
+            "streamed": self.asked.stream,
+        }
+        if self.target is not None:
+            who["model"] = self.target.name if self.target.call is not None else self.target.asked_as
+            price = self.target.price
+            if price is not None:
+                who["price"] = {"input_nusd": price.input_nusd, "output_nusd": price.output_nusd}
+        return who
+
+    def _close_once(self) -> bool:
+        if self._ended:
+            return False
+        self._ended = True
+        _open.discard(self)
+        return True
+
+
+def begin(module: Any, request: Any) -> Exchange | None:
+    """Open a step for a request; None where it isn't recorded. A player may stop the whole replay here."""
+    settle()
+    parent = CURRENT.get()
+    if parent is None or isinstance(parent.trace.recorder, Unrecorded):
+        return None
+    reading = None
+    with recorder.guard("read a request"):
+        reading = _read(module, request)
+    if reading is None:
+        return None
+    attrs = None if reading.asked is None else {"model": reading.asked.model}
+    step = recorder.open(reading.name, reading.kind, value=reading.value, identity_of=reading.matched, attrs=attrs)
+    return None if step is None else Exchange(module, reading, step)
+
+
+def _read(module: Any, request: Any) -> Reading:
+    try:
+        content: bytes | None = request.content
+    except module.RequestNotRead:
+        content = None  # a file being uploaded, say: reading it here would change how it is sent
+    url = request.url
+    wire_format = providers.find(request.method, url.host, url.path, content)
+    headers = clean.request_headers(request.headers.multi_items())
+    shown = clean.url(str(url))
+    body = clean.body(content or b"", request.headers.get("content-type", ""))
+    if wire_format is not None:
+        matched = (request.method, clean.target(shown), body)
+    else:
+        # Here ?key= may well say which thing is asked for, so nothing is left out; the record holds a keyed digest.
+        matched = (request.method, clean.target(str(url)), content)
+    return Reading(
+        name=f"{request.method} {url.host}" if wire_format is None else wire_format.operation,
+        kind="http" if wire_format is None else wire_format.kind,
+        provider=provider_of(url.host, url.path),
+        format=wire_format,
+        asked=None if wire_format is None else wire_format.request(content or b""),
+        content=content or b"",
+        value=HttpRequest(request.method, shown, headers, body),
+        matched=matched,
+    )
+
+
+_open: set[Exchange] = set()
+_abandoned: SimpleQueue[Exchange] = SimpleQueue()
+
+
+def abandon(exchange: Exchange) -> None:
+    """For the collector of garbage, which may come in the middle of our own work, locks held: only leave a note."""
+    if not exchange._ended:  # noqa: SLF001 - this room's own
+        _abandoned.put(exchange)
+
+
+def settle() -> None:
+    """End the exchanges whose streams were dropped without being closed."""
+    while not _abandoned.empty():
+        try:
+            _abandoned.get_nowait().end("closed")
+        except Empty:  # another thread took it
+            return
+
+
+def _settle_all() -> None:
+    for exchange in list(_open):
+        exchange.end("closed")
+
+
+atexit.register(_settle_all)
+os.register_at_fork(after_in_child=_open.clear)

@@ -1,0 +1,82 @@
+"""What a finished response says about the model call: read once, at its end. Failing to read means not knowing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Iterator, Mapping
+
+from tracer.messages import ChatAnswer
+from tracer.providers import Format
+from tracer.providers.stream import is_event_stream, timed_data
+from tracer.wire import HttpResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """``call`` has fields of model.ModelCall; ``error`` is the provider's error object."""
+
+    call: dict[str, Any]
+    is_whole: bool
+    error: Mapping[str, Any] | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+
+
+def facts_of(wire_format: Format, response: HttpResponse, pieces: list[tuple[int, bytes]], *, after_ns: int) -> Facts:
+    """``pieces`` is the decoded body, with times. ``after_ns`` is when it ended: a plain answer's first token came then
+    as far as its reader could know."""
+    body = b"".join(data for _, data in pieces)
+    content_type = next((value for name, value in response.headers if name.lower() == "content-type"), "")
+    answer = wire_format.answer(response.status, content_type, body)
+    streamed = is_event_stream(content_type, body)
+    if streamed:
+        first_ns = next((at_ns for at_ns, data in timed_data(pieces) if wire_format.speaks(data)), None)
+    else:
+        first_ns = after_ns if answer.error is None and body else None
+    call = {
+        "status_code": response.status,
+        "streamed": streamed,
+        "first_token_ns": first_ns,
+        "finish_reason": answer.finish_reason,
+        "response_id": answer.response_id,
+        **_said(answer),
+    }
+    tags = {"choices": answer.choices} if answer.choices > 1 else {}
+    return Facts(call, wire_format.is_whole(content_type, body), answer.error, tags)
+
+
+def _said(answer: ChatAnswer) -> dict[str, Any]:
+    """What is only told where it is known."""
+    said: dict[str, Any] = {}
+    if answer.model is not None:
+        said["model"] = answer.model
+    if answer.usage.raw is not None:
+        said["usage"] = asdict(answer.usage)
+    return said
+
+
+def is_compressed(response: HttpResponse) -> bool:
+    return any(name.lower() == "content-encoding" for name, _ in response.headers)
+
+
+def decoded(module: Any, response: HttpResponse) -> Iterator[tuple[int, bytes]]:
+    """The body decompressed by the client's own decoders, each piece with the time of the chunk that gave it.
+
+    A body that was cut off, or is not what its headers say, gives what could be read of it.
+    """
+    if not is_compressed(response):
+        yield from ((chunk.after_ns, chunk.data) for chunk in response.chunks)
+        return
+    after_ns = 0
+
+    def fed() -> Iterator[bytes]:
+        nonlocal after_ns
+        for chunk in response.chunks:
+            after_ns = chunk.after_ns
+            yield chunk.data
+
+    own = module.Response(response.status, headers=list(response.headers), content=fed())
+    try:
+        for data in own.iter_bytes():
+            yield after_ns, data
+    except module.DecodingError:
+        return
