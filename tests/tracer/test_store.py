@@ -10,9 +10,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +30,7 @@ from tracer.model import PayloadRef, Trace
 from tracer.store import Store, open_store
 from tracer.store.engine import locate
 from tracer.store.tables import metadata, payloads, traces
+from tracer.wire import Chunk, HttpRequest, HttpResponse
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -224,6 +227,25 @@ class TestOddEvents:
         assert len(store.trace(told.trace_id).root.failure.message) == 10_012
 
 
+PREVIEWS = [
+    ({"n": 3, "question": "How\n  much?"}, "How much?"),
+    ({"id": "T-1", "ticket": {"id": "T-2", "text": "Lost card"}}, "Lost card"),
+    ({"messages": [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Hi"}]}, "Hi"),
+    ({"rows": [1, 2, [3]]}, ""),
+    ("word " * 100, ("word " * 40).strip()),
+    (None, ""),
+    (ValueError("no card"), "no card"),
+    (
+        HttpRequest(
+            "POST", "https://x.y", (("a", "b"),), {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+        ),
+        "Hi",
+    ),
+    (HttpResponse(200, (), (Chunk(1, b'{"id": 1, "text": "Hel'), Chunk(2, b'lo"}'))), "Hello"),
+    ([["deep"] * 3] * 3, "deep"),
+]
+
+
 class TestPayloads:
     def test_the_same_value_is_stored_once(self, store: Store) -> None:
         told = Story(input="the same words")
@@ -269,21 +291,11 @@ class TestPayloads:
         assert not ref.exact
         assert ref.lossy == tuple(told.events[0].input_lossy)
 
-    @pytest.mark.parametrize(
-        ("value", "line"),
-        [
-            ({"n": 3, "question": "How\n  much?"}, "How much?"),
-            ({"id": "T-1", "ticket": {"id": "T-2", "text": "Lost card"}}, "Lost card"),
-            ({"messages": [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Hi"}]}, "Hi"),
-            ({"rows": [1, 2, [3]]}, ""),
-            ("word " * 100, ("word " * 40).strip()),
-            (None, ""),
-            (ValueError("no card"), "no card"),
-        ],
-    )
-    def test_the_preview_is_the_first_thing_a_human_said(self, store: Store, value: Any, line: str) -> None:
-        store.apply(Story(input=value).finish().events, owner="me")
-        assert store.traces()[0].preview == line
+    def test_the_preview_is_the_first_thing_a_human_said(self, store: Store) -> None:
+        for value, line in PREVIEWS:
+            told = Story(input=value).finish()
+            store.apply(told.events, owner="me")
+            assert store.trace(told.trace_id).summary.preview == line
 
 
 class TestTotals:
@@ -472,7 +484,7 @@ class TestSeveralWriters:
                     store.apply(told.events, owner="me")
                     found.append(store.trace(told.trace_id))
                     store.traces()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the test must see it
                 wrong.append(error)
 
         threads = [threading.Thread(target=work, args=(stories[index::6],)) for index in range(6)]
@@ -490,6 +502,20 @@ class TestSeveralWriters:
             holding.execute("BEGIN IMMEDIATE")
             assert [row.preview for row in store.traces()] == ["first"]
             holding.close()
+
+
+@contextmanager
+def unable_to_write(directory: str) -> Iterator[None]:
+    """Take the right to write to ``directory`` away; where the tests run as root, which may write anywhere, by being
+    somebody else for a moment."""
+    Path(directory).chmod(0o555)
+    user = os.geteuid()
+    os.seteuid(user or 65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        Path(directory).chmod(0o700)
 
 
 class TestUnreachable:
@@ -512,20 +538,11 @@ class TestUnreachable:
         message = self.refused(tmp_path / "file" / "playhead.db")
         assert message == f"the directory {tmp_path / 'file'} can't be made: file exists; give another path"
 
-    def test_a_read_only_directory(self, tmp_path: Path) -> None:
-        tmp_path.chmod(0o555)
-        for above in list(tmp_path.parents)[:3]:
-            above.chmod(0o755)
-        privileged = os.geteuid() == 0
-        if privileged:
-            # root may write anywhere
-            os.seteuid(65_534)
-        try:
-            message = self.refused(tmp_path / "playhead.db")
-        finally:
-            if privileged:
-                os.seteuid(0)
-        assert message.startswith(f"{tmp_path / 'playhead.db'} can't be written")
+    def test_a_read_only_directory(self) -> None:
+        with tempfile.TemporaryDirectory() as directory, unable_to_write(directory):
+            path = Path(directory) / "playhead.db"
+            message = self.refused(path)
+        assert message.startswith(f"{path} can't be written")
         assert "give another path" in message
 
     def test_a_file_that_is_no_database(self, tmp_path: Path) -> None:

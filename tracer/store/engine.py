@@ -108,7 +108,7 @@ def reaching(url: URL) -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
         raise StoreUnreachable(_in_words(url, error)) from error
     except DatabaseError as error:
-        # A file that is no database is a plain DatabaseError; its subclasses are our own mistakes and stay what they are.
+        # A file that is no database is a plain DatabaseError; its subclasses are our own mistakes, and stay.
         if type(error) is not DatabaseError:
             raise
         raise StoreUnreachable(_in_words(url, error)) from error

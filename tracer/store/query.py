@@ -56,7 +56,7 @@ class Filter:
         """The time before which nothing is shown, or None."""
         if self.since is None:
             return self.since_ns
-        return (time.time_ns() if now_ns is None else now_ns) - parse_since(self.since)
+        return max(0, (time.time_ns() if now_ns is None else now_ns) - parse_since(self.since))
 
     @classmethod
     def parse(cls, query: str | Mapping[str, str]) -> Filter:
@@ -154,7 +154,7 @@ def _with_since(found: Filter, value: str) -> Filter:
 
 
 def _with_since_ns(found: Filter, value: str) -> Filter:
-    if not re.fullmatch(r"\d{1,18}", value):
+    if not re.fullmatch(r"\d{1,19}", value) or int(value) >= 2**63:
         raise ConfigError(f"since_ns {value!r} is no time: write nanoseconds since 1970")
     return replace(found, since_ns=int(value))
 

@@ -22,6 +22,7 @@ from tracer.store.bodies import data_of
 from tracer.store.rows import decoded, failure_in
 from tracer.store.search import Owners, status_of
 from tracer.store.tables import model_calls, notes, payloads, steps, traces
+from tracer.store.texts import plain
 
 #: What the traces list needs: everything but the plan of a replay and the way to run a trace again.
 SUMMARY = [column for column in traces.columns if column.name not in ("entry", "plan", "end_plan")]
@@ -78,7 +79,7 @@ def trace_of(connection: Connection, row: Row[Any], owners: Owners) -> Trace:
 
 def payloads_in(connection: Connection, digests: Iterable[str]) -> dict[str, bytes]:
     """The payloads that the store holds under these addresses."""
-    wanted = sorted(set(digests))
+    wanted = sorted({plain(digest) for digest in digests})
     found = {}
     for start in range(0, len(wanted), CHUNK):
         part = select(payloads).where(payloads.c.digest.in_(wanted[start : start + CHUNK]))

@@ -208,7 +208,8 @@ def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
     usage = call.get("usage") or {}
     cost, reason = price_call(call, at_ns=at_ns)
     if cost is not None and _count(cost.nusd) is None:
-        cost, reason = None, f"the cost is out of range: {cost.nusd} nano-dollars"
+        reason = f"the cost is out of range: {cost.nusd} nano-dollars"
+        cost = None
     texts = ("provider", "model_asked", "model", "finish_reason", "response_id")
     return {
         **{name: None if call.get(name) is None else _name(str(call[name])) for name in texts},
@@ -224,5 +225,5 @@ def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
 
 
 def _count(value: Any) -> int | None:
-    """A number that 64 bits hold even when a thousand are summed up; anything else that a server may send is unknown."""
+    """A number that 64 bits hold even when a thousand are summed up; anything else that a server sends is unknown."""
     return value if isinstance(value, int) and abs(value) < 2**53 else None

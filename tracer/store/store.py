@@ -20,6 +20,7 @@ from tracer.store import read, totals, upgrade, write
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
 from tracer.store.tables import journal_positions, model_calls, payloads, processes, steps, traces
+from tracer.store.texts import plain
 
 #: Status counts look at this many traces, the newest; beyond it a page would wait for a number nobody reads exactly.
 COUNTED = 10_000
@@ -145,7 +146,7 @@ class Store:
     def trace(self, trace_id: str) -> Trace:
         """A whole trace: steps in the order they began, failures in full, inputs and outputs as addresses."""
         with engines.reading(self._engine) as connection:
-            row = connection.execute(select(traces).where(traces.c.trace_id == trace_id)).one_or_none()
+            row = connection.execute(select(traces).where(traces.c.trace_id == plain(trace_id))).one_or_none()
             if row is None:
                 raise TraceNotFound(f"no trace {trace_id} in {self.place}")
             return read.trace_of(connection, row, Owners(connection, self._alive))
