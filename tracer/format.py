@@ -94,12 +94,12 @@ def call_cost(step: Step) -> Shown:
         return NOTHING
     if step.origin in ("recorded", "edited", "stood-in", "injected"):
         return Shown("free", f"{ORIGIN_WORDS[step.origin].lower()}: nobody was asked", "dim")
+    if call.status_code is not None and call.status_code >= 400 and not (call.cost and call.cost.nusd):
+        return Shown("not billed", f"the provider answered {call.status_code}", "dim")
     if call.cost is not None:
         return _priced(call)
-    if call.status_code is not None and call.status_code >= 400:
-        return Shown("not billed", f"the provider answered {call.status_code}", "dim")
     if step.ended_ns is None:
-        return Shown("…", "not ended", "dim")
+        return Shown("…" if step.status == "running" else "?", "not ended", "dim")
     return Shown("?", call.unpriced_because or "the price is unknown", "warn")
 
 
@@ -110,6 +110,10 @@ def _priced(call: ModelCall) -> Shown:
 
 
 def trace_cost(summary: TraceSummary) -> Shown:
+    """The cost of a whole trace; a call that is still open, or that was refused, has not cost anything yet."""
+    said = summary.input_tokens or summary.output_tokens or summary.cost_nusd or summary.unpriced
+    if summary.model_calls and not said and summary.status in ("running", "interrupted"):
+        return Shown("…" if summary.status == "running" else "?", "no model call has ended", "dim")
     return cost_sum(summary.cost_nusd, calls=summary.model_calls, unpriced=summary.unpriced)
 
 
@@ -143,6 +147,11 @@ def tokens(input_tokens: int | None, output_tokens: int | None) -> Shown:
     return Shown(f"{sides[0]} / {sides[1]}", f"{exact[0]} tokens in, {exact[1]} out")
 
 
+def attempt(occurrence: int) -> str:
+    """A mark like x2 for the second step of a name under the same parent, nothing for the first."""
+    return f"\u00d7{occurrence + 1}" if occurrence else ""
+
+
 def size(octets: int) -> str:
     """Bytes as ``812 B``, ``3.4 KB``, ``12 MB``."""
     if octets < 1_000:
@@ -160,7 +169,7 @@ def exact_time(ns: int) -> str:
 
 
 def relative_time(ns: int, *, now_ns: int) -> Shown:
-    """``12 s ago``, ``5 m ago``, ``3 h ago``, then the day: ``12 Nov 14:03`` (UTC). The exact moment is the hover."""
+    """``12 s ago``, ``5 m ago``, ``3 h 07 m ago``, then the day: ``12 Nov 14:03`` (UTC). The hover is exact."""
     ago, exact = now_ns - ns, exact_time(ns)
     if ago < 0:
         return Shown("just now", exact)
@@ -169,7 +178,7 @@ def relative_time(ns: int, *, now_ns: int) -> Shown:
     if ago < HOUR_NS:
         return Shown(f"{ago // MINUTE_NS} m ago", exact)
     if ago < DAY_NS:
-        return Shown(f"{ago // HOUR_NS} h ago", exact)
+        return Shown(f"{ago // HOUR_NS} h {ago % HOUR_NS // MINUTE_NS:02d} m ago", exact)
     moment = datetime.fromtimestamp(ns / 1e9, timezone.utc)
     this_year = moment.year == datetime.fromtimestamp(now_ns / 1e9, timezone.utc).year
     return Shown(f"{moment:%d %b %H:%M}" if this_year else f"{moment:%d %b %Y}", exact)

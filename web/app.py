@@ -9,11 +9,13 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from tracer import recorder
 from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
-from tracer.store import Store, open_store
+from tracer.reading import open_reading
+from tracer.store import Store
 from web.pages import about, diff, payload, replay, trace, traces
 from web.rendering import HERE, THEMES, machine, page
-from web.security import Guard
+from web.security import Gate
 from web.site import Site
 from web.view.contexts import Chrome, ErrorPage, Link
 
@@ -29,12 +31,12 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     ``replays=False`` forbids running anything; ``token`` is demanded from every request and allows other names than
     localhost.
     """
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = store if isinstance(store, Store) else open_reading(store)
     app = FastAPI(title="playhead", docs_url=None, redoc_url=None, openapi_url=None)
-    guard = Guard(token=token)
-    url = store.place if isinstance(store, Store) else store
-    app.state.site = Site(opened, guard, replays=replays, database_url=url)
-    app.middleware("http")(guard)
+    gate = Gate(token=token)
+    url = None if isinstance(store, Store) else recorder.current_config().database_url
+    app.state.site = Site(opened, gate, replays=replays, database_url=url)
+    app.middleware("http")(gate)
     for module in (traces, payload, replay, trace, diff, about):
         app.include_router(module.router)
     app.get("/theme")(choose_theme)
@@ -76,7 +78,11 @@ def error_page(request: Request, status: int, sentence: str, hint: str = "") -> 
         status=status,
         sentence=sentence,
         hint=hint,
-        ways_out=(Link("All traces", "/"), Link("Failed traces", "/?status=failed"), Link("About this store", "/about")),
+        ways_out=(
+            Link("All traces", "/"),
+            Link("Failed traces", "/?status=failed"),
+            Link("About this store", "/about"),
+        ),
     )
     return page(request, "error.html", context, status=status)
 

@@ -17,8 +17,12 @@ _PACKAGES = {"openai": "openai", "sklearn": "scikit-learn", "xllamacpp": "xllama
 
 
 @click.command("ui")
-@click.option("--host", envvar="PLAYHEAD_HOST", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", envvar="PLAYHEAD_PORT", default=7420, show_default=True, type=click.IntRange(0, 65535), help="The port.")
+@click.option(
+    "--host", envvar="PLAYHEAD_HOST", default="127.0.0.1", show_default=True, help="The address to listen on."
+)
+@click.option(
+    "--port", envvar="PLAYHEAD_PORT", default=7420, show_default=True, type=click.IntRange(0, 65535), help="The port."
+)
 @click.option("--open", "open_browser", is_flag=True, help="Open it in the browser.")
 @click.option("--read-only", is_flag=True, help="Forbid replays: no page runs any code.")
 def ui_command(*, host: str, port: int, open_browser: bool, read_only: bool) -> None:

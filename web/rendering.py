@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from web.view.machine import plain
+from tracer.plain import plain
 from web.view.text import visible
 
 HERE = Path(__file__).parent

@@ -18,17 +18,9 @@ from starlette.middleware.base import RequestResponseEndpoint
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: What a page of ours may load and do: its own style, script and images; forms to itself; nothing else.
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "style-src 'self'",
-        "script-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -41,7 +33,7 @@ _COOKIE = "playhead"
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class Gate:
     """The checks of one server. With ``token`` every request must know it, and any host name may be used."""
 
     token: str | None = None
@@ -64,7 +56,9 @@ class Guard:
                 421,
             )
         if request.method not in ("GET", "HEAD") and not _same_origin(request, host):
-            return PlainTextResponse("A form must come from a page of this viewer. Open the page and send it again.\n", 403)
+            return PlainTextResponse(
+                "A form must come from a page of this viewer. Open the page and send it again.\n", 403
+            )
         return self._authenticate(request) if self.token is not None else None
 
     def _authenticate(self, request: Request) -> Response | None:
@@ -79,7 +73,9 @@ class Guard:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         if _equal(bearer, self.token) or _equal(request.cookies.get(_COOKIE, ""), self._cookie()):
             return None
-        return PlainTextResponse("This viewer wants its token: open it as /?token=..., or send Authorization: Bearer.\n", 401)
+        return PlainTextResponse(
+            "This viewer wants its token: open it as /?token=..., or send Authorization: Bearer.\n", 401
+        )
 
     def _cookie(self) -> str:
         return hmac.new(self.secret, (self.token or "").encode(), hashlib.sha256).hexdigest()
@@ -105,7 +101,7 @@ def _same_origin(request: Request, host: str) -> bool:
     if site is not None and site != "same-origin":
         return False
     origin = request.headers.get("origin")
-    # With Referrer-Policy no-referrer, browsers send "null" as the origin of a same-origin form; sec-fetch-site then decides.
+    # Under Referrer-Policy no-referrer a browser sends "null" even for our own forms; sec-fetch-site then decides.
     if origin == "null":
         return site == "same-origin"
     return origin is None or urlsplit(origin).netloc == host

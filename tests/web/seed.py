@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.builders import Begun, Story
 from tracer import codec
-from tracer.events import Finished
+from tracer.events import Finished, Started
 from tracer.model import Failure, Frame
 from tracer.store import Store
 from tracer.wire import Chunk, HttpRequest, HttpResponse
@@ -21,7 +21,8 @@ SYSTEM = (
     '{"intent": one of the labels, "confidence": a number from 0 to 1}\n\n'
     "Labels: card_arrival, card_lost, exchange_rate, refund_not_showing_up, pin_blocked, top_up_failed, other.\n"
     "When several fit, choose the one the customer must act on first. Never invent a label.\n"
-    "Examples follow.\n" + "\n".join(f'Message {n}: "..."  -> {{"intent": "card_lost", "confidence": 0.9{n}}}' for n in range(1, 7))
+    "Examples follow.\n"
+    + "\n".join(f'Message {n}: "..."  -> {{"intent": "card_lost", "confidence": 0.9{n}}}' for n in range(1, 7))
 )
 
 
@@ -53,7 +54,9 @@ TICKETS = (
 
 def chat_request(model: str, messages: list[dict[str, Any]], **parameters: Any) -> HttpRequest:
     body = {"model": model, "messages": messages, **parameters}
-    return HttpRequest("POST", "https://api.openai.com/v1/chat/completions", (("content-type", "application/json"),), body)
+    return HttpRequest(
+        "POST", "https://api.openai.com/v1/chat/completions", (("content-type", "application/json"),), body
+    )
 
 
 def chat_response(model: str, text: str, *, tokens: tuple[int, int], status: int = 200, **message: Any) -> HttpResponse:
@@ -122,13 +125,46 @@ class Desk(Story):
 
 
 _LIBRARY_FRAMES = (
-    Frame("/app/support/drafting.py", 41, "draft", True, ((40, "    client = OpenAI()"), (41, "    reply = client.chat.completions.create("), (42, "        model=model, messages=messages)"))),
-    *(Frame(f"/venv/site-packages/openai/{name}.py", 900 + n, name, False) for n, name in enumerate(("_utils", "completions", "_base_client", "_retries"))),
+    Frame(
+        "/app/support/drafting.py",
+        41,
+        "draft",
+        True,
+        (
+            (40, "    client = OpenAI()"),
+            (41, "    reply = client.chat.completions.create("),
+            (42, "        model=model, messages=messages)"),
+        ),
+    ),
+    *(
+        Frame(f"/venv/site-packages/openai/{name}.py", 900 + n, name, False)
+        for n, name in enumerate(("_utils", "completions", "_base_client", "_retries"))
+    ),
 )
 _PARSE_FRAMES = (
-    Frame("/app/support/pipeline.py", 112, "support", True, ((111, "    ticket = clean(ticket)"), (112, "    intent = classify(ticket)"), (113, "    route = choose(intent)"))),
+    Frame(
+        "/app/support/pipeline.py",
+        112,
+        "support",
+        True,
+        (
+            (111, "    ticket = clean(ticket)"),
+            (112, "    intent = classify(ticket)"),
+            (113, "    route = choose(intent)"),
+        ),
+    ),
     Frame("/venv/site-packages/tracer/decorators.py", 61, "wrapper", False),
-    Frame("/app/support/pipeline.py", 58, "classify", True, ((57, "    answer = ask(prompt(ticket))"), (58, "    found = json.loads(answer)"), (59, "    return Intent(found['intent'], found['confidence'])"))),
+    Frame(
+        "/app/support/pipeline.py",
+        58,
+        "classify",
+        True,
+        (
+            (57, "    answer = ask(prompt(ticket))"),
+            (58, "    found = json.loads(answer)"),
+            (59, "    return Intent(found['intent'], found['confidence'])"),
+        ),
+    ),
     Frame("/usr/lib/python3.11/json/__init__.py", 346, "loads", False),
     Frame("/usr/lib/python3.11/json/decoder.py", 337, "decode", False),
     Frame("/usr/lib/python3.11/json/decoder.py", 355, "raw_decode", False),
@@ -152,12 +188,28 @@ def handled(number: int, at_ns: int, *, model: str = "gpt-4o-mini", local: bool 
     provider = "local" if local else "openai"
     desk = Desk("support", input={"ticket": ticket}, at_ns=at_ns, entry=ENTRY, **attrs)
     classify = desk.begin("classify", input={"ticket": ticket})
-    desk.chat(model, prompt(text), '{"intent": "card_arrival", "confidence": 0.93}', under=classify, ms=420 + 37 * number, provider=provider)
+    desk.chat(
+        model,
+        prompt(text),
+        '{"intent": "card_arrival", "confidence": 0.93}',
+        under=classify,
+        ms=420 + 37 * number,
+        provider=provider,
+    )
     desk.end(classify, Intent("card_arrival", 0.93))
     desk.step("route", "sure", kind="router", input={"intent": Intent("card_arrival", 0.93)})
     draft = desk.begin("draft", input={"ticket": ticket, "intent": Intent("card_arrival", 0.93)})
     reply = "Dear customer,\n\nyour card is on its way. Cards take five to seven working days to arrive.\n\nKind regards\nThe support team"
-    desk.chat(model, prompt(text)[1:], reply, under=draft, ms=900 + 61 * number, tokens=(412, 96 + number), provider=provider, stream=True)
+    desk.chat(
+        model,
+        prompt(text)[1:],
+        reply,
+        under=draft,
+        ms=900 + 61 * number,
+        tokens=(412, 96 + number),
+        provider=provider,
+        stream=True,
+    )
     desk.end(draft, reply)
     desk.wait(3)
     desk.step("check", {"parses": True, "length": len(reply), "banned": []}, kind="guardrail", input={"reply": reply})
@@ -179,8 +231,10 @@ def garbled(number: int, at_ns: int) -> Desk:
     desk.wait(2)
     desk.end(clean, ticket)
     classify = desk.begin("classify", input={"ticket": ticket})
-    answer = "{intent: card_lost, confidence: high}\n\nThe customer says that the wallet was stolen, so the card should be blocked.\nMessage 7: \"My card was declined.\""
-    desk.chat("smollm2-135m", prompt(text), answer, under=classify, ms=1840, tokens=(369, 48), provider="local", stream=True)
+    answer = '{intent: card_lost, confidence: high}\n\nThe customer says that the wallet was stolen, so the card should be blocked.\nMessage 7: "My card was declined."'
+    desk.chat(
+        "smollm2-135m", prompt(text), answer, under=classify, ms=1840, tokens=(369, 48), provider="local", stream=True
+    )
     desk.break_off(classify, BAD_JSON)
     return _broken(desk, BAD_JSON)
 
@@ -196,7 +250,9 @@ def limited(number: int, at_ns: int) -> Desk:
     ticket = Ticket(4200 + number, text)
     desk = Desk("support", input={"ticket": ticket}, at_ns=at_ns, entry=ENTRY)
     classify = desk.begin("classify", input={"ticket": ticket})
-    desk.chat("gpt-4o-mini", prompt(text), '{"intent": "refund_not_showing_up", "confidence": 0.71}', under=classify, ms=512)
+    desk.chat(
+        "gpt-4o-mini", prompt(text), '{"intent": "refund_not_showing_up", "confidence": 0.71}', under=classify, ms=512
+    )
     desk.end(classify, Intent("refund_not_showing_up", 0.71))
     draft = desk.begin("draft", input={"ticket": ticket, "intent": Intent("refund_not_showing_up", 0.71)})
     desk.refuse("gpt-4o", prompt(text), under=draft, ms=88)
@@ -217,7 +273,12 @@ def escalated(number: int, at_ns: int) -> Desk:
     desk.chat("gpt-4o-mini", prompt(text), '{"intent": "other", "confidence": 0.22}', under=classify, ms=390)
     desk.end(classify, Intent("other", 0.22))
     desk.step("route", "hopeless", kind="router", input={"intent": Intent("other", 0.22)})
-    desk.step("escalate", {"question": "What does this customer need?", "to": "tier 2"}, kind="human", input={"ticket": ticket})
+    desk.step(
+        "escalate",
+        {"question": "What does this customer need?", "to": "tier 2"},
+        kind="human",
+        input={"ticket": ticket},
+    )
     return desk.finish({"escalated": True})  # type: ignore[return-value]
 
 
@@ -236,14 +297,37 @@ def research(at_ns: int, *, width: int = 9) -> Desk:
     question = "Which of our fee changes since January did customers complain about most, and what did we answer them?"
     desk = Desk("research_assistant_for_quarterly_fee_review", input={"question": question}, at_ns=at_ns, version="2.3")
     plan = desk.begin("plan", kind="agent", input={"question": question})
-    desk.chat("claude-sonnet-4-5", [{"role": "user", "content": question}], "", under=plan, ms=2100, tokens=(1840, 212), provider="anthropic",
-              tool_calls=[{"id": "call_1", "type": "function", "function": {"name": "search_tickets", "arguments": '{"query": "fee", "since": "2026-01-01"}'}}])
+    desk.chat(
+        "claude-sonnet-4-5",
+        [{"role": "user", "content": question}],
+        "",
+        under=plan,
+        ms=2100,
+        tokens=(1840, 212),
+        provider="anthropic",
+        tool_calls=[
+            {
+                "id": "call_1",
+                "type": "function",
+                "function": {"name": "search_tickets", "arguments": '{"query": "fee", "since": "2026-01-01"}'},
+            }
+        ],
+    )
     desk.end(plan, ["fees for cash", "fees for transfers", "monthly fee"])
     for topic in range(width):
         branch = desk.begin("investigate_topic", kind="agent", input={"topic": topic})
         embed = desk.begin("embed", under=branch, kind="embedding", input={"text": f"topic {topic}"})
         desk.wait(31)
-        desk.end(embed, [0.12, 0.08], call={"provider": "openai", "model": "text-embedding-3-small", "model_asked": "text-embedding-3-small", "usage": {"input_tokens": 12}})
+        desk.end(
+            embed,
+            [0.12, 0.08],
+            call={
+                "provider": "openai",
+                "model": "text-embedding-3-small",
+                "model_asked": "text-embedding-3-small",
+                "usage": {"input_tokens": 12},
+            },
+        )
         search = desk.begin("search", under=branch, kind="retriever", input={"k": 8})
         desk.wait(64 + 9 * topic)
         desk.end(search, [{"id": n, "score": 0.9 - n / 20} for n in range(8)])
@@ -253,31 +337,73 @@ def research(at_ns: int, *, width: int = 9) -> Desk:
         lookup = desk.begin("lookup_ticket_history", under=branch, kind="tool", input={"ids": [1, 2, 3]})
         desk.wait(140)
         if topic == 4:
-            desk.break_off(lookup, Failure("TimeoutError", "the ticket service did not answer within 140 ms", "builtins", _PARSE_FRAMES[:1]))
+            desk.break_off(
+                lookup,
+                Failure(
+                    "TimeoutError", "the ticket service did not answer within 140 ms", "builtins", _PARSE_FRAMES[:1]
+                ),
+            )
             lookup = desk.begin("lookup_ticket_history", under=branch, kind="tool", input={"ids": [1, 2, 3]})
             desk.wait(90)
         desk.end(lookup, {"found": 3})
-        desk.chat("claude-sonnet-4-5", [{"role": "user", "content": f"Summarise topic {topic}"}], "Customers mostly ask when it begins.", under=branch, ms=700 + 80 * topic, tokens=(2300, 180), provider="anthropic", stream=True)
+        desk.chat(
+            "claude-sonnet-4-5",
+            [{"role": "user", "content": f"Summarise topic {topic}"}],
+            "Customers mostly ask when it begins.",
+            under=branch,
+            ms=700 + 80 * topic,
+            tokens=(2300, 180),
+            provider="anthropic",
+            stream=True,
+        )
         desk.end(branch, {"topic": topic, "summary": "Customers mostly ask when it begins."})
     return desk.finish({"report": "…", "confidence": 0.81})  # type: ignore[return-value]
 
 
-def replayed(origin: Desk, at_ns: int) -> Desk:
+def replayed(origin: Desk, number: int, at_ns: int) -> Desk:
     """The garbled ticket again, classified by another model."""
-    ticket = Ticket(4207, TICKETS[7])
-    ids = [event[1].hex() for event in origin.events if type(event).__name__ == "Started"]
-    desk = Desk("support", input={"ticket": ticket}, at_ns=at_ns, entry=ENTRY, replay_of=origin.trace_id, source=ids[0],
-                plan={"rules": ["--model classify=intent-lr"]})
+    ticket = Ticket(4200 + number, TICKETS[7])
+    ids = [event.step_id.hex() for event in origin.events if isinstance(event, Started)]
+    desk = Desk(
+        "support",
+        input={"ticket": ticket},
+        at_ns=at_ns,
+        entry=ENTRY,
+        replay_of=origin.trace_id,
+        source=ids[0],
+        plan={"rules": ["--model classify=intent-lr"]},
+    )
     desk.step("clean", ticket, input={"ticket": ticket})
-    desk.events[-2] = desk.events[-2]._replace(attrs={"origin": "recorded", "source": ids[1]})
+    begun = desk.events[-2]
+    assert isinstance(begun, Started)
+    desk.events[-2] = begun._replace(attrs={"origin": "recorded", "source": ids[1]})
     classify = desk.begin("classify", input={"ticket": ticket}, source=ids[2])
-    desk.chat("intent-lr", prompt(ticket.text), '{"intent": "card_lost", "confidence": 0.97}', under=classify, ms=4, tokens=(31, 1), provider="local", origin="substituted", source=ids[3])
+    desk.chat(
+        "intent-lr",
+        prompt(ticket.text),
+        '{"intent": "card_lost", "confidence": 0.97}',
+        under=classify,
+        ms=4,
+        tokens=(31, 1),
+        provider="local",
+        origin="substituted",
+        source=ids[3],
+    )
     desk.end(classify, Intent("card_lost", 0.97))
     desk.step("route", "sure", kind="router", input={"intent": Intent("card_lost", 0.97)})
     draft = desk.begin("draft", input={"ticket": ticket, "intent": Intent("card_lost", 0.97)})
-    desk.chat("smollm2-135m", prompt(ticket.text)[1:], "Dear customer, I have blocked your card.", under=draft, ms=1320, tokens=(201, 40), provider="local", stream=True)
+    desk.chat(
+        "smollm2-135m",
+        prompt(ticket.text)[1:],
+        "Dear customer, I have blocked your card.",
+        under=draft,
+        ms=1320,
+        tokens=(201, 40),
+        provider="local",
+        stream=True,
+    )
     desk.end(draft, "Dear customer, I have blocked your card.")
-    send = desk.begin("send", input={"ticket": 4207}, effect=True, origin="stood-in")
+    send = desk.begin("send", input={"ticket": ticket.id}, effect=True, origin="stood-in")
     desk.end(send, {"queued": True})
     return desk.finish({"sent": "Dear customer, I have blocked your card."})  # type: ignore[return-value]
 
@@ -299,16 +425,21 @@ def fill(store: Store, *, now_ns: int, traces: int = 40) -> dict[str, str]:
                 desk = garbled(number, at_ns)
                 notable["garbled"] = desk
             case _:
-                desk = handled(number, at_ns, model="smollm2-135m" if number % 3 else "gpt-4o-mini", local=bool(number % 3))
+                desk = handled(
+                    number, at_ns, model="smollm2-135m" if number % 3 else "gpt-4o-mini", local=bool(number % 3)
+                )
                 notable["handled"] = desk
         desks.append(desk)
     notable["research"] = research(now_ns - 5 * MINUTE)
-    notable["replay"] = replayed(notable["garbled"], now_ns - 2 * MINUTE)
-    notable["odd"] = Desk("nightly_batch", input=["<script>alert(1)</script>", "\x1b[31mred\x1b[0m"], at_ns=now_ns - 90_000 * MS)
+    notable["replay"] = replayed(notable["garbled"], traces - 1, now_ns - 2 * MINUTE)
+    notable["odd"] = Desk(
+        "nightly_batch", input=["<script>alert(1)</script>", "\x1b[31mred\x1b[0m"], at_ns=now_ns - 26 * 60 * MINUTE
+    )
     notable["odd"].finish("ok")
     for desk in (*desks, notable["research"], notable["replay"], notable["odd"]):
         store.apply(desk.events, owner="desk")
     notable["interrupted"] = cut_off(5, now_ns - 4 * MINUTE)
+    store.announce("gone", pid=1)
     store.apply(notable["interrupted"].events, owner="gone")
     store.withdraw("gone")
     notable["running"] = cut_off(6, now_ns - 2_000 * MS)

@@ -6,10 +6,11 @@ from typing import Any, Iterator
 
 from fastapi import APIRouter, Request, Response
 
+from tracer import format as fmt
+from tracer.shapes import Branch, shape
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import AboutPage, Chrome, Link
-from web.view.shapes import Branch, shape
 
 router = APIRouter()
 
@@ -22,7 +23,11 @@ def show_about(request: Request, site: CurrentSite) -> Response:
         return machine(facts)
     context = AboutPage(
         chrome=Chrome(
-            title="About", crumbs=(Link("Traces", "/"),), here="About", json_href="/about.json", command="playhead doctor"
+            title="About",
+            crumbs=(Link("Traces", "/"),),
+            here="About",
+            json_href="/about.json",
+            command="playhead doctor",
         ),
         facts=tuple(_lines(facts)),
         keys=KEYS,
@@ -38,6 +43,8 @@ def _lines(facts: Any) -> Iterator[tuple[str, str]]:
     for label, _, item in form.items:
         part = shape(item)
         text = part.text if not isinstance(part, Branch) else ", ".join(_words(part))
+        if isinstance(item, int) and not isinstance(item, bool):
+            text = fmt.size(item) if label.endswith("size") else f"{item:,}"
         yield label.replace("_", " "), text or "none"
 
 
@@ -59,7 +66,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("c", "mark a trace; on a second one: compare them", "compare a replay with its origin"),
     ("r", "replay the trace", "replay from this step"),
     ("y", "copy the command that shows this", "copy the command that shows this step"),
-    ("g t, g a", "go to the traces, to About", "go to the traces, to About"),
+    ("g+t g+a", "go to the traces, to About", "go to the traces, to About"),
     ("?", "the keys", "the keys"),
     ("Esc", "close, leave the field", "close; from the panel back to the tree"),
 )

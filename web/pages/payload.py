@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from tracer import codec
+from tracer import format as fmt
 from tracer.errors import CodecError
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
-from web.view import format as fmt
 from web.view.contexts import Chrome, Link, PayloadPage, PayloadView
 from web.view.payload import PAGE, block
 

@@ -14,14 +14,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from replay import PlanError, ReplayError, Replay, Rule, replay
+from replay import PlanError, Replay, ReplayError, Rule, replay
 from replay.entry import find
 from tracer import recorder
 from tracer.errors import TracerError
 from tracer.model import Trace
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
-from web.view.contexts import Chrome, Choice, Link, ReplayPage
+from web.view.contexts import Choice, Chrome, Link, ReplayPage
 from web.view.heading import header_of
 from web.view.listing import short_id
 from web.view.planning import command_of, plan_rows, rules_of
@@ -91,8 +91,10 @@ async def run_form(request: Request, site: CurrentSite, trace_id: str) -> Respon
 def _handle(request: Request, site: Site, trace_id: str, filled: _Filled) -> Response:
     trace = site.store.trace(site.store.resolve(trace_id))
     trouble = _Trouble()
-    if not site.guard.form_token_holds(trace.trace_id, filled.values.get("csrf", "")):
-        trouble = _Trouble("This form is from before the viewer was restarted.", "Send it again: all you entered is here.", None, 403)
+    if not site.gate.form_token_holds(trace.trace_id, filled.values.get("csrf", "")):
+        trouble = _Trouble(
+            "This form is from before the viewer was restarted.", "Send it again: all you entered is here.", None, 403
+        )
     elif filled.values.get("then") == "run":
         outcome = _run(site, trace, filled)
         if isinstance(outcome, Response):
@@ -146,18 +148,19 @@ def _form(  # noqa: PLR0913 - the request, the trace, and the four things a form
         rules = rules_of(trace, values, load=site.load)
     except PlanError as error:
         rules, trouble = (), trouble if trouble.problem else _Trouble(str(error), "", None, 422)
-    now_ns = time.time_ns()
+    name = f"{trace.summary.workflow} {short_id(trace.trace_id)}"
+    command = command_of(trace.trace_id, rules, budget=filled.budget, on_divergence=filled.on_divergence)
     context = ReplayPage(
         chrome=Chrome(
-            title=f"Replay {trace.summary.workflow} {short_id(trace.trace_id)}",
-            crumbs=(Link("Traces", "/"), Link(f"{trace.summary.workflow} {short_id(trace.trace_id)}", f"/t/{trace.trace_id}")),
+            title=f"Replay {name}",
+            crumbs=(Link("Traces", "/"), Link(name, f"/t/{trace.trace_id}")),
             here="Replay",
             json_href=f"/t/{trace.trace_id}/replay.json",
-            command=(command := command_of(trace.trace_id, rules, budget=filled.budget, on_divergence=filled.on_divergence)),
+            command=command,
         ),
-        header=header_of(trace, site.store.replays_of(trace.trace_id), now_ns=now_ns),
+        header=header_of(trace, site.store.replays_of(trace.trace_id), now_ns=time.time_ns()),
         rows=plan_rows(trace, load=site.load, models=models, filled=values, opened=opened),
-        csrf=site.guard.form_token(trace.trace_id),
+        csrf=site.gate.form_token(trace.trace_id),
         action=f"/t/{trace.trace_id}/replay",
         command=command,
         budget=filled.budget,

@@ -38,6 +38,7 @@ def step_address(trace_id: str, step_id: str) -> Response:
 
 @router.get("/t/{trace_id}")
 def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "", rows: str = "") -> Response:
+    site.adopt()
     known = site.store.resolve(trace_id)
     if known != trace_id:
         # One trace has one address; a prefix or "latest" is only a way to it.
@@ -52,6 +53,7 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
     base = "?" + (urlencode({"in": within}) + "&" if within else "")
     now_ns = time.time_ns()
     newer, older = ("", "") if "x-fragment" in request.headers else _neighbours(site, trace.summary, wanted)
+    selected = chosen.step_id if chosen else ""
     limit = max(ROW_LIMIT, len(trace.steps)) if rows == "all" else ROW_LIMIT
     context = TracePage(
         chrome=Chrome(
@@ -66,8 +68,10 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
             compare_href=f"/diff/{trace.summary.replay_of}/{known}" if trace.summary.replay_of else "",
         ),
         header=header_of(trace, site.store.replays_of(known), now_ns=now_ns),
-        tree=waterfall(trace, now_ns=now_ns, around=chosen.step_id if chosen else None, limit=limit),
-        selected=chosen.step_id if chosen else "",
+        tree=waterfall(
+            trace, now_ns=now_ns, around=selected, limit=limit, whole=_whole(site, trace)
+        ),
+        selected=selected,
         panel=step_panel(trace, chosen, load=site.load, base=base) if chosen else None,
         step_base=base + ("rows=all&" if rows == "all" else ""),
     )
@@ -87,8 +91,6 @@ def _list_of(query: str) -> tuple[Filter, str]:
     return wanted, wanted.query
 
 
-
-
 def _neighbours(site: Site, here: TraceSummary, wanted: Filter) -> tuple[str, str]:
     """The ids of the next newer and the next older trace of the list; empty where there is none near by."""
     place = (here.started_ns, here.trace_id)
@@ -96,3 +98,11 @@ def _neighbours(site: Site, here: TraceSummary, wanted: Filter) -> tuple[str, st
     since = replace(wanted, since=None, since_ns=here.started_ns)
     newer = [one.trace_id for one in site.store.traces(since, limit=_NEAR) if (one.started_ns, one.trace_id) > place]
     return newer[-1] if newer and len(newer) < _NEAR else "", older[0].trace_id if older else ""
+
+
+def _whole(site: Site, trace: Trace) -> Trace | None:
+    """The newest completed trace of the same workflow, where this one was cut short."""
+    if trace.summary.status not in ("failed", "interrupted", "stopped"):
+        return None
+    completed = Filter(statuses=("completed",), workflow=trace.summary.workflow, replays=False)
+    return next((site.store.trace(one.trace_id) for one in site.store.traces(completed, limit=1)), None)

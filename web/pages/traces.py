@@ -26,6 +26,7 @@ PAGE_SIZE = 60
 @router.get("/traces")
 @router.get("/traces.json")
 def show_traces(request: Request, site: CurrentSite, before: str = "") -> Response:
+    site.adopt()
     problem = ""
     try:
         wanted = Filter.parse(request.url.query)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any, Callable, Iterator
 
 from replay.compare import Change, Missing
-from replay.diff import Diff, DiffRow as Pair
+from replay.diff import Diff
+from replay.diff import DiffRow as Pair
 from replay.lens import readable
+from tracer import format as fmt
+from tracer.format import Shown
 from tracer.model import Kind, PayloadRef, Status, Step, Trace
-from web.view import format as fmt
-from web.view.format import Shown
 from web.view.payload import Limits, block
 from web.view.text import one_line
 
 ROW_LIMIT = 300
+MINUS = chr(0x2212)
 _FIELDS_SHOWN = 8
 _FIELD_LIMITS = Limits(lines=30, characters=1_500, depth=6, string=1_200, clamp=30)
 
@@ -55,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
-    """An aligned pair of steps. ``word`` is FREE, SAME, RE-RUN, CHANGED, NEW or GONE; ``first`` marks the first difference."""
+    """An aligned pair of steps. ``word`` is FREE, SAME, RE-RUN, CHANGED, NEW or GONE; ``first``: here the two part."""
 
     name: str
     badge: str
@@ -67,6 +71,8 @@ class DiffRow:
     after: Cell | None
     changes: tuple[FieldChange, ...] = ()
     more_changes: int = 0
+    #: "3 differences", for the fold that holds them.
+    summary: str = ""
     first: bool = False
 
 
@@ -101,6 +107,8 @@ class DiffView:
     tally: tuple[tuple[str, str, int], ...]
     deltas: tuple[Delta, ...]
     rows: tuple[DiffRow, ...]
+    #: The row where the two part.
+    first: DiffRow | None = None
     omitted: int = 0
 
 
@@ -119,6 +127,7 @@ def diff_view(diff: Diff, *, load: Callable[[PayloadRef], Any]) -> DiffView:
         tally=tuple((word, tone, number) for (word, tone), number in tally.items()),
         deltas=tuple(_deltas(diff)),
         rows=rows,
+        first=next((row for row in rows if row.first), None),
         omitted=max(0, len(diff.rows) - ROW_LIMIT),
     )
 
@@ -133,32 +142,34 @@ def _side(label: str, trace: Trace) -> Side:
 def _sentence(diff: Diff, *, is_replay: bool) -> str:
     if diff.first is None:
         return "The replay gave the same as the record." if is_replay else "The two traces are the same, step for step."
-    step = diff.first.step
+    place = diff.first.step.path.partition("/")[2] or diff.first.step.path
     before, after = diff.before.summary.status, diff.after.summary.status
-    ends = f" The {'record' if is_replay else 'left one'} {_ended(before)}, the {'replay' if is_replay else 'right one'} {_ended(after)}."
+    sides = ("record", "replay") if is_replay else ("left one", "right one")
+    ends = f" The {sides[0]} {_ended(before)}, the {sides[1]} {_ended(after)}."
     if diff.first.word == "added":
-        return f"First difference: {step.name} is new.{ends}"
+        return f"First difference: {place} is new.{ends}"
     if diff.first.word == "removed":
-        return f"First difference: {step.name} is not reached any more.{ends}"
-    return f"First difference: {step.name}, {_what(diff.first)}.{ends}"
+        return f"First difference: {place} is not reached any more.{ends}"
+    return f"First difference: {place}, {_what(diff.first)}.{ends}"
 
 
 def _ended(status: Status) -> str:
-    return {"running": "is still running", "interrupted": "was interrupted", "stopped": "was stopped"}.get(status, status)
+    return {"running": "is still running", "interrupted": "was interrupted", "stopped": "was stopped"}.get(
+        status, status
+    )
 
 
 def _what(pair: Pair) -> str:
     """What differs in a pair of steps, in a few words with the values where they are short."""
-    for noun, changes in (("", pair.facts), ("output", pair.outputs), ("input", pair.inputs)):
-        if not changes:
-            continue
-        change = changes[0]
-        before, after = (_in_line(value, 40) for value in (change.before, change.after))
-        path = change.path.removeprefix("$.").removeprefix("$")
-        place = f"{noun} {path}".strip() or "value"
-        more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
-        return f"{place}: {before} → {after}{more}"
-    return "changed"
+    changes = _changes(pair)
+    if not changes:
+        return "changed"
+    first = changes[0]
+    if first.path == "error":
+        return "which raised before and does not now" if first.after is None else "which raises now"
+    before, after = (_in_line(value, 40) for value in (first.before, first.after))
+    more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+    return f"{first.path} {before} → {after}{more}"
 
 
 def _detail(diff: Diff) -> str:
@@ -193,20 +204,20 @@ def _deltas(diff: Diff) -> Iterator[Delta]:
 
 def _signed(delta: int | None, write: Callable[[int], str], base: int | None) -> str:
     if delta is None or not base:
-        return "" if not delta else ("+" if delta > 0 else "−") + write(abs(delta))
+        return "" if not delta else ("+" if delta > 0 else MINUS) + write(abs(delta))
     if delta == 0:
         return "the same"
-    sign = "+" if delta > 0 else "−"
+    sign = "+" if delta > 0 else MINUS
     return f"{sign}{write(abs(delta))} ({sign}{abs(delta) * 100 / base:.0f} %)"
 
 
 def _row(diff: Diff, pair: Pair, *, is_replay: bool, load: Callable[[PayloadRef], Any]) -> DiffRow:
     word, tone = _word(pair, is_replay=is_replay)
-    changes = [*pair.facts, *(_at("output", one) for one in pair.outputs), *(_at("input", one) for one in pair.inputs)]
+    changes = _changes(pair)
     step = pair.step
     return DiffRow(
         name=step.name,
-        badge=f"×{step.occurrence + 1}" if step.occurrence else "",
+        badge=fmt.attempt(step.occurrence),
         kind=step.kind,
         depth=pair.depth,
         word=word,
@@ -215,11 +226,22 @@ def _row(diff: Diff, pair: Pair, *, is_replay: bool, load: Callable[[PayloadRef]
         after=_cell(pair.after, load),
         changes=tuple(_field(change) for change in changes[:_FIELDS_SHOWN]),
         more_changes=max(0, len(changes) - _FIELDS_SHOWN),
+        summary=fmt.plural(len(changes), "difference") if changes else "",
         first=pair is diff.first,
     )
 
 
+def _changes(pair: Pair) -> list[Change]:
+    """What differs, the result before its reasons; an error says more than the outcome it leads to."""
+    outputs = [_at("output", one) for one in pair.outputs]
+    raised = any(one.path == "error" for one in outputs)
+    facts = [one for one in pair.facts if not (raised and one.path == "outcome")]
+    return [*facts, *outputs, *(_at("input", one) for one in pair.inputs)]
+
+
 def _at(side: str, change: Change) -> Change:
+    if change.path == "error":
+        return change
     return dataclasses.replace(change, path=f"{side} {change.path.removeprefix('$.').removeprefix('$')}".strip())
 
 
@@ -277,7 +299,8 @@ def _field(change: Change) -> FieldChange:
     sides = [_text(change.before), _text(change.after)]
     before, after = spans(*sides)
     names = [
-        "" if isinstance(value, (str, Missing, type(None))) else type(value).__name__ for value in (change.before, change.after)
+        "" if isinstance(value, (str, Missing, type(None))) else type(value).__name__
+        for value in (change.before, change.after)
     ]
     same = names[0] == names[1]
     return FieldChange(change.path, before, after, "" if same else names[0], "" if same else names[1])
@@ -296,17 +319,25 @@ def _text(value: Any) -> str:
     return "\n".join(lines)
 
 
+_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
+#: Above this many words two texts are not compared word by word, and below this likeness they are simply two texts.
+_MOST_WORDS = 1_500
+_ALIKE = 0.35
+
+
 def spans(before: str, after: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Both texts in pieces, the part that differs marked: what lies between the common beginning and the common end."""
-    shorter = min(len(before), len(after))
-    head = next((i for i in range(shorter) if before[i] != after[i]), shorter)
-    tail = next((i for i in range(shorter - head) if before[-1 - i] != after[-1 - i]), shorter - head)
-    return _cut(before, head, tail), _cut(after, head, tail)
+    """Both texts in pieces, the words that differ marked."""
+    one, other = _WORDS.findall(before), _WORDS.findall(after)
+    if len(one) + len(other) <= _MOST_WORDS:
+        matcher = SequenceMatcher(None, one, other, autojunk=False)
+        if matcher.ratio() >= _ALIKE:
+            codes = matcher.get_opcodes()
+            return _pieces(one, [(i, j, tag != "equal") for tag, i, j, _, _ in codes]), _pieces(
+                other, [(i, j, tag != "equal") for tag, _, _, i, j in codes]
+            )
+    return _pieces([before], [(0, 1, True)]), _pieces([after], [(0, 1, True)])
 
 
-def _cut(text: str, head: int, tail: int) -> tuple[Span, ...]:
-    end = len(text) - tail
-    first = text[:head] if head <= 160 else "…" + text[head - 160 : head]
-    last = text[end:] if tail <= 160 else text[end : end + 160] + "…"
-    pieces = (Span(first), Span(text[head:end], changed=True), Span(last))
-    return tuple(piece for piece in pieces if piece.text)
+def _pieces(words: list[str], ranges: list[tuple[int, int, bool]]) -> tuple[Span, ...]:
+    made = (Span("".join(words[start:end]), changed) for start, end, changed in ranges)
+    return tuple(piece for piece in made if piece.text)

@@ -1,14 +1,14 @@
-"""What each template may use: one frozen value per page, already in words. Templates choose nothing and compute nothing."""
+"""What each template may use: one frozen value per page, already in words. Templates compute nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracer.format import Shown
 from tracer.model import Kind, Status
 from web.view.compare import DiffView
 from web.view.conversation import Conversation
 from web.view.failure import ErrorBlock
-from web.view.format import Shown
 from web.view.payload import Block
 from web.view.waterfall import Waterfall
 
@@ -222,5 +222,3 @@ class ErrorPage:
     sentence: str
     hint: str = ""
     ways_out: tuple[Link, ...] = ()
-
-

@@ -1,4 +1,4 @@
-"""A model call as people read one: who said what, in turns. Built from tracer.messages values, never from a wire format."""
+"""A model call as people read one: who said what, in turns. Knows tracer.messages, and no wire format."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from tracer.format import plural
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
-from web.view.format import plural
 from web.view.payload import PANEL, Block, Limits, block, text_block
 from web.view.text import one_line
 
@@ -25,7 +25,7 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message. ``tone`` chooses the bar (system, user, assistant, tool); ``folded`` is shown as ``preview`` first."""
+    """One message. ``tone`` chooses the bar (system, user, assistant, tool); ``folded`` shows ``preview`` first."""
 
     role: str
     tone: str
@@ -50,7 +50,7 @@ class Conversation:
 
 
 def asked(request: ChatRequest, *, limits: Limits = PANEL) -> Conversation:
-    """The request: its turns (the middle ones left out when there are very many), its parameters, the tools it offers."""
+    """The request: its turns (of very many, the first and the last), its parameters, the tools it offers."""
     messages = request.messages
     omitted = max(0, len(messages) - TURN_LIMIT)
     shown = messages if not omitted else (*messages[:2], *messages[2 + omitted :])

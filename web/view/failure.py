@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterator
 
+from tracer.format import type_name
 from tracer.model import Failure, Frame
-from web.view.format import type_name
 
 _CAUSES = 8
 
@@ -79,7 +79,9 @@ def as_text(failure: Failure) -> str:
         frames = "".join(
             f'  File "{frame.file}", line {frame.line}, in {frame.function}\n' + _line_of(frame) for frame in one.frames
         )
-        parts.append(f"Traceback (most recent call last):\n{frames}{one.type}: {one.message}\n" + (f"\n{tie}\n" if tie else ""))
+        parts.append(
+            f"Traceback (most recent call last):\n{frames}{one.type}: {one.message}\n" + (f"\n{tie}\n" if tie else "")
+        )
     return "\n".join(parts)
 
 
@@ -133,4 +135,6 @@ def _related(failure: Failure) -> Iterator[Related]:
 
 def _relation(tie: str, failure: Failure) -> Related:
     at = _own_index(failure)
-    return Related(tie, type_name(failure.type), failure.message, _frame(failure.frames[at]) if at is not None else None)
+    return Related(
+        tie, type_name(failure.type), failure.message, _frame(failure.frames[at]) if at is not None else None
+    )

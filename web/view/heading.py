@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Iterator, Sequence
 
+from tracer import format as fmt
+from tracer.format import Shown
 from tracer.model import Trace, TraceSummary
-from web.view import format as fmt
 from web.view.contexts import Header, Link
-from web.view.format import Shown
 from web.view.listing import short_id
 from web.view.text import one_line
 
@@ -41,7 +41,8 @@ def _facts(trace: Trace) -> Iterator[Shown]:
     yield Shown(fmt.plural(summary.steps, "step"), fmt.plural(summary.model_calls, "model call"))
     if summary.model_calls:
         tokens = fmt.tokens(summary.input_tokens, summary.output_tokens)
-        yield Shown(f"{tokens.text} tokens", tokens.title)
+        if summary.input_tokens or summary.output_tokens:
+            yield Shown(f"{tokens.text} tokens", tokens.title)
         cost = fmt.trace_cost(summary)
         yield Shown(cost.text, cost.title, cost.tone)
     if summary.models:
@@ -58,8 +59,14 @@ def _note(trace: Trace) -> str:
         case "interrupted":
             return "Interrupted: its process ended before the workflow did. Everything up to that moment is here."
         case "stopped":
-            why = next((step.failure for step in reversed(trace.steps) if step.outcome == "stopped" and step.failure), None)
-            return f"Stopped: {one_line(why.message, 400)}" if why else "Stopped: the replay ended before the workflow did."
+            why = next(
+                (step.failure for step in reversed(trace.steps) if step.outcome == "stopped" and step.failure), None
+            )
+            return (
+                f"Stopped: {one_line(why.message, 400)}"
+                if why
+                else "Stopped: the replay ended before the workflow did."
+            )
         case "cancelled":
             return "Cancelled from outside before it ended."
     return ""

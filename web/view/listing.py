@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Sequence, get_args
 from urllib.parse import quote, urlencode
 
+from tracer import format as fmt
+from tracer.format import Shown
 from tracer.model import Status, TraceSummary
 from tracer.store import Filter, StatusCounts
-from web.view import format as fmt
 from web.view.contexts import Chip, Choice, Link, TraceRow
-from web.view.format import Shown
 from web.view.text import one_line
 
 _STATUSES: tuple[Status, ...] = get_args(Status)
@@ -34,7 +35,9 @@ def sentence_of(wanted: Filter, *, shown: int, more: bool, first: bool) -> str:
     """What the list shows, in words: ``25 failed traces of support, last 7 days, newest first``."""
     if not shown:
         return f"No {wanted.sentence}" if first else f"No older {wanted.sentence}"
-    number = f"{'The newest' if first else 'The next'} {shown}" if more else str(shown) if first else f"The last {shown}"
+    number = (
+        f"{'The newest' if first else 'The next'} {shown}" if more else str(shown) if first else f"The last {shown}"
+    )
     words = wanted.sentence
     if shown == 1:
         words = words.replace("traces", "trace", 1).replace("replays", "replay", 1)
@@ -73,18 +76,22 @@ def row_of(summary: TraceSummary, wanted: Filter, *, now_ns: int) -> TraceRow:
         reason_title=title,
         failed=summary.status == "failed",
         time=fmt.shown_duration(summary.duration_ns, summary.status),
-        tokens=fmt.tokens(summary.input_tokens, summary.output_tokens) if summary.model_calls else fmt.NOTHING,
+        tokens=fmt.tokens(summary.input_tokens, summary.output_tokens) if _has_tokens(summary) else fmt.NOTHING,
         cost=fmt.trace_cost(summary),
         models=Shown(models, models if len(summary.models) > 1 else ""),
         replay_of=Link(short_id(origin), f"/t/{quote(origin)}", origin) if origin else None,
     )
 
 
+def _has_tokens(summary: TraceSummary) -> bool:
+    return bool(summary.input_tokens or summary.output_tokens)
+
+
 def _reason(summary: TraceSummary) -> tuple[str, str]:
     """Why it failed: ``draft · RateLimitError 429 too many requests``; and the whole for a hover."""
     if summary.failed_step and summary.status != "completed":
-        message = one_line(summary.error_message or "", 120)
-        error = fmt.type_name(summary.error_type)
+        code, message = _gist(summary.error_message or "")
+        error = " ".join(word for word in (fmt.type_name(summary.error_type), code) if word)
         words = f"{summary.failed_step} · {error}" if error else summary.failed_step
         return f"{words}: {message}" if message else words, summary.error_message or ""
     if summary.escalations:
@@ -92,6 +99,20 @@ def _reason(summary: TraceSummary) -> tuple[str, str]:
     if summary.status == "interrupted":
         return "the process ended before it did", ""
     return "", ""
+
+
+#: How SDKs word an HTTP error: the status, then the provider's error object as JSON or as Python writes it.
+_HTTP_ERROR = re.compile(r"^Error code: (\d{3}) - (.*)", re.DOTALL)
+_ITS_MESSAGE = re.compile(r"""["']message["']: (?:"([^"]{1,300})|'([^']{1,300}))""")
+
+
+def _gist(message: str) -> tuple[str, str]:
+    """An error's message for one line: the HTTP status and the provider's own words, where an SDK has wrapped them."""
+    wrapped = _HTTP_ERROR.match(message[:4_000])
+    if wrapped is None:
+        return "", one_line(message, 120)
+    inner = _ITS_MESSAGE.search(wrapped[2])
+    return wrapped[1], one_line((inner[1] or inner[2]) if inner else wrapped[2], 120)
 
 
 def short_id(trace_id: str) -> str:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from tracer import format as fmt
+from tracer.format import Shown
 from tracer.model import PayloadRef, Step, Trace, Usage
-from web.view import format as fmt
 from web.view.contexts import Link, PayloadView, StepPanel
 from web.view.exchange import said
 from web.view.failure import error_block
-from web.view.format import Shown
 from web.view.payload import block
 from web.view.text import one_line
-from web.view.waterfall import origin_word, rolled_up_cost, source_of
+from web.view.waterfall import below, origin_word, rolled_up_cost, source_of
 
 #: Payloads above this are not decoded for the panel; their page and the raw download have them.
 DECODE_LIMIT = 4_000_000
@@ -86,18 +86,39 @@ def _facts(trace: Trace, step: Step) -> Iterator[Shown]:
     if call is not None and (call.model or call.model_asked):
         asked = f"asked for {call.model_asked}" if call.model_asked and call.model_asked != call.model else ""
         yield Shown(call.model or call.model_asked or "", asked or "the model that answered", "strong")
-    yield fmt.shown_duration(step.duration_ns, step.status)
-    if call is not None:
+        yield _time(step)
         yield from _call_facts(step)
     else:
-        families = {one.step_id: list(trace.children(one.step_id)) for one in trace.steps}
-        cost = rolled_up_cost(step, families)
-        if cost:
-            yield Shown(cost.text, f"all model calls below: {cost.title}", cost.tone)
+        yield from _facts_below(trace, step)
     if step.occurrence:
-        yield Shown(f"attempt {step.occurrence + 1}", f"call number {step.occurrence + 1} of this name under its parent")
+        yield Shown(
+            f"attempt {step.occurrence + 1}", f"call number {step.occurrence + 1} of this name under its parent"
+        )
     if step.effect:
         yield Shown("effect", "changes the world: a replay never runs it unless told to by name")
+
+
+def _time(step: Step) -> Shown:
+    return fmt.shown_duration(step.duration_ns) if step.ended_ns is not None else Shown("no end recorded", "", "dim")
+
+
+def _facts_below(trace: Trace, step: Step) -> Iterator[Shown]:
+    """For a step that is no model call: the sums over the model calls in it."""
+    inside = [one for one in below(trace.steps, step) if one.call is not None]
+    calls = [one.call for one in inside if one.call is not None]
+    models = list(dict.fromkeys(call.model or call.model_asked or "" for call in calls))
+    if models and len(models) <= 2:
+        yield Shown(", ".join(models), "the models that answered inside this step", "strong")
+    yield _time(step)
+    if not calls or step.ended_ns is None:
+        return
+    if len(calls) > 1:
+        yield Shown(fmt.plural(len(calls), "model call"))
+    read = sum(call.usage.input_tokens or 0 for call in calls)
+    written = sum(call.usage.output_tokens or 0 for call in calls)
+    yield Shown(f"{read:,} in / {written:,} out", "tokens of all model calls inside this step")
+    cost = rolled_up_cost(step, inside)
+    yield Shown(cost.text, f"all model calls inside this step: {cost.title}", cost.tone)
 
 
 def _call_facts(step: Step) -> Iterator[Shown]:
@@ -109,7 +130,8 @@ def _call_facts(step: Step) -> Iterator[Shown]:
         yield Shown(f"{sides[0]} in / {sides[1]} out", _buckets(usage))
     elif step.ended_ns is not None:
         yield Shown("? tokens", "the answer held no usage", "dim")
-    yield fmt.call_cost(step)
+    if step.ended_ns is not None:
+        yield fmt.call_cost(step)
     if call.streamed and call.first_token_ns is not None:
         yield Shown(f"first token {fmt.duration(call.first_token_ns)}", f"{call.first_token_ns:,} ns after the request")
     if call.status_code is not None and call.status_code >= 400:
@@ -158,7 +180,7 @@ def _last_answer(trace: Trace, step: Step) -> Step | None:
     return calls[-1] if calls else None
 
 
-def view_of(
+def view_of(  # noqa: PLR0913 - a payload, and what is known around it
     title: str, ref: PayloadRef | None, value: Any, *, step: Step | None = None, request: Any = None, absent: str = ""
 ) -> PayloadView:
     """A payload as a conversation where it is one, as a typed value otherwise, or in a word why there is nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable, Literal
 
-from web.view.shapes import Branch, Leaf, shape
+from tracer.shapes import Branch, Leaf, shape
 from web.view.text import STRING_LIMIT
 
 Tone = Literal["key", "string", "text", "number", "constant", "binary", "opaque", "more"]

@@ -9,9 +9,10 @@ from typing import Any, Callable, Mapping, Sequence
 
 from replay import PlanError, Rule, edit, from_step, live, substitute
 from replay.lens import readable
+from tracer import format as fmt
 from tracer.model import PayloadRef, Step, Trace
+from tracer.plain import plain
 from web.view.contexts import Choice, PlanRow
-from web.view.machine import plain
 from web.view.panel import Unreadable
 from web.view.waterfall import in_tree_order
 
@@ -36,7 +37,7 @@ def plan_rows(
             PlanRow(
                 step=step.step_id,
                 field=step.path,
-                name=step.name + (f" ×{step.occurrence + 1}" if step.occurrence else ""),
+                name=f"{step.name} {fmt.attempt(step.occurrence)}".strip(),
                 kind=step.kind,
                 status=step.status,
                 depth=depth - 1,
@@ -47,7 +48,7 @@ def plan_rows(
                 edit_rows=min(14, max(2, typed.count("\n") + 1)),
                 edit_note=note,
                 edited=_differs(typed, recorded),
-                open=step.path == opened or step.name == opened or _differs(typed, recorded),
+                open=opened in (step.path, step.name) or _differs(typed, recorded),
             )
         )
     return tuple(rows)
@@ -107,10 +108,12 @@ def _parsed(name: str, typed: str) -> Any:
     try:
         return json.loads(typed)
     except ValueError as error:
-        place = f"{error.msg} at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        raise PlanError(
-            f'The edit of {name} is not JSON: {place}. A text needs quotes: "text".'
-        ) from None
+        place = (
+            f"{error.msg} at line {error.lineno}, column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else error
+        )
+        raise PlanError(f'The edit of {name} is not JSON: {place}. A text needs quotes: "text".') from None
 
 
 def _differs(typed: str, recorded: str) -> bool:

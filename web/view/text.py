@@ -1,4 +1,4 @@
-"""Recorded text made safe to look at: it can neither act as markup nor play tricks with the terminal or the reader's eye.
+"""Recorded text made safe to look at: it can neither act as markup nor play tricks with the reader's eye.
 
 Escaping is the template engine's part. Here characters that are invisible, that reorder their neighbours or that a
 terminal would obey are replaced by a visible mark, so that what a page shows is what was recorded.
@@ -11,20 +11,19 @@ import re
 #: What a page shows of one string; the payload page and the raw download hold the rest.
 STRING_LIMIT = 4_000
 
-# Controls except tab and newline; bidirectional controls; zero-width and invisible operators; tag characters; surrogates.
+# Controls except tab and newline, bidirectional controls, invisible operators, tag characters, lone surrogates.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
 
 
+_NAMES = {0x00: "NUL", 0x07: "BEL", 0x08: "BS", 0x0D: "CR", 0x1B: "ESC", 0x7F: "DEL", 0xFEFF: "BOM"}
+
+
 def _mark(match: re.Match[str]) -> str:
     point = ord(match.group())
-    if point < 0x20:
-        return chr(0x2400 + point)
-    if point == 0x7F:
-        return "\u2421"
-    return f"\u27e8U+{point:04X}\u27e9"
+    return f"\u27e8{_NAMES.get(point, f'U+{point:04X}')}\u27e9"
 
 
 def visible(text: str) -> str:

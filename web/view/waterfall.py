@@ -6,19 +6,21 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Iterable, Sequence
 
+from tracer import format as fmt
+from tracer.format import Shown
 from tracer.model import Failure, Kind, Status, Step, Trace
-from web.view import format as fmt
-from web.view.format import Shown
 
 #: Rows of one page; a longer trace shows the rows around the chosen step and says so.
 ROW_LIMIT = 150
 #: The thinnest bar in percent, so that a short step is still seen.
 _HAIR = 0.7
+#: What a call's cost reads when there is no sum to it; calls that all read the same keep the word.
+_NOTHING_BILLED = ({"free"}, {"not billed"}, {"…"}, {"?"})
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A step in time, in percent of the trace. ``wait`` is the part before the first token; ``open`` has no known end."""
+    """A step in time, in percent of the trace. ``wait`` is the part before the first token; ``open``: no known end."""
 
     x: float
     width: float
@@ -38,6 +40,8 @@ class Row:
     depth: int
     rails: str
     on_red_path: bool
+    #: The end of the red path: the step that failed by itself.
+    failing_leaf: bool
     model: str
     origin: str
     effect: bool
@@ -45,6 +49,14 @@ class Row:
     time: Shown
     cost: Shown
     children: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """A step that this trace did not come to; others of its workflow do."""
+
+    name: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,40 +72,61 @@ class Waterfall:
     #: Rows left out before and after the ones shown.
     before: int = 0
     after: int = 0
+    unreached: tuple[Unreached, ...] = ()
 
 
-def waterfall(trace: Trace, *, now_ns: int, around: str | None = None, limit: int = ROW_LIMIT) -> Waterfall:
-    """Lay a trace out as rows in tree order, at most ``limit`` of them around the step ``around``."""
+def waterfall(
+    trace: Trace, *, now_ns: int, around: str = "", limit: int = ROW_LIMIT, whole: Trace | None = None
+) -> Waterfall:
+    """Lay a trace out as rows in tree order, at most ``limit`` of them around the step ``around``.
+
+    ``whole`` is a completed trace of the same workflow, to tell what this one did not come to.
+    """
     ordered = in_tree_order(trace.steps)
     start, end = span_of(trace, now_ns=now_ns)
-    red = set(red_path(trace))
+    path = red_path(trace)
+    red = set(path)
     families = _families(trace.steps)
     rails = _rails(ordered, families, red)
     chosen = next((i for i, (step, _) in enumerate(ordered) if step.step_id == around), 0)
     first = max(0, min(chosen - limit // 2, len(ordered) - limit))
     last = min(len(ordered), first + limit)
-    repeated = {(s.parent_id, s.name) for s in trace.steps if s.occurrence}
     rows = tuple(
         Row(
             step_id=step.step_id,
             name=step.name,
-            badge=f"×{step.occurrence + 1}" if (step.parent_id, step.name) in repeated and step.occurrence else "",
+            badge=fmt.attempt(step.occurrence),
             kind=step.kind,
             status=step.status,
             depth=depth,
             rails=rails[step.step_id],
             on_red_path=step.step_id in red,
+            failing_leaf=step.step_id in path[-1:],
             model=(step.call.model or step.call.model_asked or "") if step.call else "",
             origin=origin_word(trace, step),
             effect=step.effect,
             bar=_bar(step, start, end),
             time=fmt.shown_duration(step.duration_ns, step.status),
-            cost=rolled_up_cost(step, families),
+            cost=rolled_up_cost(step, [] if step.call else _inside(step, families)),
             children=len(families[step.step_id]),
         )
         for step, depth in ordered[first:last]
     )
-    return Waterfall(rows, ticks(end - start), before=first, after=len(ordered) - last)
+    missed = unreached(trace, whole) if whole is not None else ()
+    return Waterfall(rows, ticks(end - start), before=first, after=len(ordered) - last, unreached=missed)
+
+
+def unreached(trace: Trace, whole: Trace) -> tuple[Unreached, ...]:
+    """What comes in a completed trace right below the root after the last step that this trace has too."""
+    if trace.root is None or whole.root is None:
+        return ()
+    had = {step.name for step in trace.children(trace.root.step_id)}
+    path = list(whole.children(whole.root.step_id))
+    common = max((index for index, step in enumerate(path) if step.name in had), default=-1)
+    if had and common < 0:
+        return ()
+    after = {step.name: Unreached(step.name, step.kind) for step in path[common + 1 :]}
+    return tuple(after.values())
 
 
 def in_tree_order(steps: Sequence[Step]) -> list[tuple[Step, int]]:
@@ -110,7 +143,7 @@ def in_tree_order(steps: Sequence[Step]) -> list[tuple[Step, int]]:
 
 
 def span_of(trace: Trace, *, now_ns: int) -> tuple[int, int]:
-    """First and last nanosecond of the picture; a running trace reaches until now, an interrupted one to its last sign."""
+    """First and last nanosecond: a running trace reaches until now, an interrupted one to its last sign."""
     if not trace.steps:
         return trace.summary.started_ns, trace.summary.started_ns + 1
     start = min(step.started_ns for step in trace.steps)
@@ -157,19 +190,18 @@ def source_of(trace: Trace, step: Step) -> Step | None:
     return None
 
 
-def rolled_up_cost(step: Step, families: dict[str, list[Step]]) -> Shown:
-    """A model call's own cost; on any other step the sum of what is below it."""
+def rolled_up_cost(step: Step, inside: Sequence[Step]) -> Shown:
+    """A model call's own cost; on any other step the sum over the calls among the steps ``inside`` it."""
     if step.call is not None:
         return fmt.call_cost(step)
-    calls = [below for below in _below(step, families) if below.call is not None]
-    if calls and all(fmt.call_cost(call).text == "free" for call in calls):
-        return Shown("free", "nothing was billed", "dim")
-    billed = [call for call in calls if fmt.call_cost(call).text not in ("free", "not billed", "…")]
-    if calls and not billed:
-        return fmt.call_cost(calls[-1])
+    calls = [one for one in inside if one.call is not None]
+    words = {id(call): fmt.call_cost(call) for call in calls}
+    if calls and {shown.text for shown in words.values()} in _NOTHING_BILLED:
+        return words[id(calls[0])]
+    billed = [call for call in calls if {words[id(call)].text} not in _NOTHING_BILLED[:3]]
     known = sum(call.call.cost.nusd for call in billed if call.call and call.call.cost)
     unpriced = sum(1 for call in billed if call.call and call.call.cost is None)
-    return fmt.cost_sum(known, calls=len(billed), unpriced=unpriced)
+    return fmt.cost_sum(known, calls=len(calls), unpriced=unpriced)
 
 
 def origin_word(trace: Trace, step: Step) -> str:
@@ -189,7 +221,9 @@ def _tick(ns: int) -> str:
     if ns == 0:
         return "0"
     if ns < 60_000_000_000:
-        value, unit = (ns / 1e9, "s") if ns >= 1_000_000_000 else (ns / 1e6, "ms") if ns >= 100_000 else (ns / 1e3, "µs")
+        value, unit = (
+            (ns / 1e9, "s") if ns >= 1_000_000_000 else (ns / 1e6, "ms") if ns >= 100_000 else (ns / 1e3, "µs")
+        )
         return f"{value:g} {unit}"
     return fmt.duration(ns)
 
@@ -213,11 +247,17 @@ def _families(steps: Iterable[Step]) -> dict[str, list[Step]]:
     return families
 
 
-def _below(step: Step, families: dict[str, list[Step]]) -> list[Step]:
-    found, stack = [], list(families[step.step_id])
+def below(steps: Iterable[Step], step: Step) -> list[Step]:
+    """Every step inside this one, at any depth."""
+    return _inside(step, _families(steps))
+
+
+def _inside(step: Step, families: dict[str, list[Step]]) -> list[Step]:
+    found: list[Step] = []
+    stack = list(families.get(step.step_id, ()))
     while stack:
         found.append(stack.pop())
-        stack.extend(families[found[-1].step_id])
+        stack.extend(families.get(found[-1].step_id, ()))
     return found
 
 
@@ -237,8 +277,11 @@ def _descend(trace: Trace, step: Step) -> tuple[str, ...]:
 
 
 def _rails(ordered: Sequence[tuple[Step, int]], families: dict[str, list[Step]], red: set[str]) -> dict[str, str]:
-    """The lines left of each name, a letter per level: space nothing, ``|`` a line passing, ``t`` a branch, ``l`` the
-    last branch; in red ``R`` passing, ``T`` a branch that ends the red, ``L`` the last; ``Y`` a grey branch off a red line."""
+    """The lines left of each name, a letter per level.
+
+    Space is nothing, ``|`` a line passing, ``t`` a branch, ``l`` the last branch. In red: ``R`` passing, ``T`` a branch
+    that ends the red, ``L`` the last one. ``Y`` is a grey branch off a red line.
+    """
     rails: dict[str, str] = {}
     below: dict[str, str] = {}
     red_parents = {step.parent_id for step, _ in ordered if step.step_id in red}
