@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -160,6 +161,21 @@ class TestPaging:
         assert len(read) == 1
         assert "payloads" not in read[0]
         assert "count(" not in read[0].lower()
+
+    @pytest.mark.parametrize(
+        ("query", "index"),
+        [("", "traces_newest"), ("status=failed", "traces_failed"), ("workflow=support", "traces_by_workflow")],
+    )
+    def test_a_page_is_read_off_an_index_and_never_sorted(self, tmp_path: Path, query: str, index: str) -> None:
+        with open_store(tmp_path / "a.db") as store:
+            asked: list[tuple[str, Any]] = []
+            event.listen(store._engine, "before_cursor_execute", lambda *args: asked.append((args[2], args[3])))
+            store.traces(Filter.parse(query), before=(NEW_YEAR_NS, "ff"))
+            statement, parameters = next(each for each in asked if each[0].startswith("SELECT"))
+            with store._engine.connect() as connection:
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        assert any(f"USING INDEX {index} " in f"{step.detail} " for step in plan)
+        assert not any("TEMP B-TREE" in step.detail for step in plan)
 
 
 class TestStatus:

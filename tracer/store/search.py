@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, literal, or_, select
 
 from tracer.model import Outcome, Status
 from tracer.store.query import Filter
@@ -80,7 +80,8 @@ def cheap_conditions(found: Filter) -> list[ColumnElement[bool]]:
 
 def _status(statuses: tuple[Status, ...], owners: Owners) -> ColumnElement[bool]:
     ended = [_OUTCOMES[status] for status in statuses if status in _OUTCOMES]
-    either = [traces.c.outcome == outcome for outcome in ended]
+    # written out and not bound: only so can a database see that the index of failed traces is meant
+    either = [traces.c.outcome == literal(outcome, literal_execute=True) for outcome in ended]
     open_ones = {"running", "interrupted"} & set(statuses)
     if open_ones:
         of_whom = [
