@@ -36,7 +36,7 @@ def one_line(text: str, most: int = _MOST) -> str:
 
 def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
     """The list of traces, newest first."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     for name, justify in [("", "left"), ("id", "left"), ("started", "right"), ("workflow", "left"), ("time", "right")]:
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich's literal, from a list
     table.add_column("tokens", justify="right", no_wrap=True)
