@@ -68,9 +68,7 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
             compare_href=f"/diff/{trace.summary.replay_of}/{known}" if trace.summary.replay_of else "",
         ),
         header=header_of(trace, site.store.replays_of(known), now_ns=now_ns),
-        tree=waterfall(
-            trace, now_ns=now_ns, around=selected, limit=limit, whole=_whole(site, trace)
-        ),
+        tree=waterfall(trace, now_ns=now_ns, around=selected, limit=limit, whole=_whole(site, trace)),
         selected=selected,
         panel=step_panel(trace, chosen, load=site.load, base=base) if chosen else None,
         step_base=base + ("rows=all&" if rows == "all" else ""),

@@ -7,8 +7,13 @@ from typing import Iterator
 
 from tracer.format import type_name
 from tracer.model import Failure, Frame
+from web.view.text import clip
 
 _CAUSES = 8
+_NOTES = 8
+#: Characters of one message, and of the text for the clipboard.
+_MESSAGE_LIMIT = 3_000
+_TEXT_LIMIT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,18 @@ def error_block(failure: Failure) -> ErrorBlock:
     return ErrorBlock(
         title=type_name(failure.type),
         module=failure.module,
-        message=failure.message,
-        notes=failure.notes,
+        message=_bounded(failure.message),
+        notes=tuple(_bounded(note) for note in failure.notes[:_NOTES]),
         frame=_frame(frames[at]) if at is not None else None,
         folded=tuple(run for run in folded if run is not None),
         related=tuple(_related(failure)),
-        text=as_text(failure),
+        text=_bounded(as_text(failure), _TEXT_LIMIT),
     )
+
+
+def _bounded(text: str, limit: int = _MESSAGE_LIMIT) -> str:
+    head, missing = clip(text, limit)
+    return f"{head} … {missing:,} more characters" if missing else head
 
 
 def as_text(failure: Failure) -> str:
@@ -80,7 +90,8 @@ def as_text(failure: Failure) -> str:
             f'  File "{frame.file}", line {frame.line}, in {frame.function}\n' + _line_of(frame) for frame in one.frames
         )
         parts.append(
-            f"Traceback (most recent call last):\n{frames}{one.type}: {one.message}\n" + (f"\n{tie}\n" if tie else "")
+            f"Traceback (most recent call last):\n{frames}{one.type}: {_bounded(one.message)}\n"
+            + (f"\n{tie}\n" if tie else "")
         )
     return "\n".join(parts)
 
