@@ -37,7 +37,7 @@ class Shape(NamedTuple):
 
 
 def _shape(label: str, needles: str, pattern: str, holds: Callable[[str], bool] = bool) -> Shape:
-    return Shape(label, tuple(needles.split()), re.compile(pattern), holds, tuple(needles.encode().split()))
+    return Shape(label, tuple(needles.split()), re.compile(pattern, re.ASCII), holds, tuple(needles.encode().split()))
 
 
 def _is_random(text: str) -> bool:
@@ -103,11 +103,13 @@ _SIGNED_URL = _shape("url-parameter", "oken= sig= ignature=", _parameter(r"token
 _PASSWORD_IN_URL = _shape(
     "password", "://", r"(?i:\b[a-z][a-z0-9+.-]{0,20})://[^\s/:@\"'<>]*:(?P<secret>[^\s/@\"'<>`]+)@"
 )
+#: One character of a text in JSON that stands in a JSON text itself, so that every escape is written twice.
+_TWICE = r"(?:[^\"\\]|\\\\(?:\\[\"\\]|[^\"\\])|\\[^\"\\])"
 #: Secrets that a sensitive key gives away, but in a URL, in JSON inside a text, and in JSON inside that JSON.
 NAMED: tuple[Shape, ...] = (
     _shape("url-parameter", "=", _parameter(_NAMED)),
     _shape("field", '"', rf"\"(?i:{_NAMED})\"\s*:\s*\"(?P<secret>(?:[^\"\\]|\\.)+)\""),
-    _shape("field", '\\"', rf"\\\"(?i:{_NAMED})\\\"\s*:\s*\\\"(?P<secret>(?:[^\"\\]|\\[^\"])+)\\\""),
+    _shape("field", '\\"', rf"\\\"(?i:{_NAMED})\\\"\s*:\s*\\\"(?P<secret>{_TWICE}+)\\\""),
 )
 _CARD = Shape(
     "card-number",
@@ -127,7 +129,8 @@ KEYS = (
 )
 #: A pair of texts is taken for a header only where the first is one of these.
 _HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"))
-_WORDS = re.compile(r"[0-9]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W_a-zA-Z0-9]+")
+_PARTS = re.compile(r"[0-9]+|[^\W0-9_]+")
+_HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MARK = re.compile(r"\[redacted: [^\]]*\]")
 #: One pass over the bytes that makes keys and card numbers findable however they are written: lower case, every digit
 #: a "0", separators gone.
@@ -191,9 +194,8 @@ class Redactor:
         keys = any(needle in squeezed for needle in self._key_needles) or any(
             sign.search(squeezed) for sign in _KEY_SIGNS
         )
-        shapes = [*self._always, *_possible(TEXTS, data)]
-        if _RUN in data.translate(_RUNS):
-            shapes += _possible(TOKENS, data)
+        shapes = [*self._always, *(_possible(TOKENS, data) if _RUN in data.translate(_RUNS) else ())]
+        shapes += _possible(TEXTS, data)
         if b"@" in data:
             shapes += _possible((_PASSWORD_IN_URL,), data)
         if b"=" in data:
@@ -288,7 +290,7 @@ def _possible(shapes: tuple[Shape, ...], data: bytes) -> list[Shape]:
 
 def _words(name: str) -> list[str]:
     """The words of a key in any style, in lower case; a number is a word."""
-    return [word.lower() for word in _WORDS.findall(name)]
+    return [word.lower() for part in _PARTS.findall(name) for word in _HUMPS.split(part)]
 
 
 def _needle(key: str) -> bytes:
@@ -302,7 +304,7 @@ def _mark(shape: Shape, match: re.Match[str]) -> str:
         return whole
     if "secret" not in shape.pattern.groupindex or match["secret"] is None:
         return f"[redacted: {shape.label}]"
-    if _MARK.fullmatch(match["secret"]):
+    if match["secret"].startswith("[redacted:"):
         return whole
     start, end = (at - match.start() for at in match.span("secret"))
     return f"{whole[:start]}[redacted: {shape.label}]{whole[end:]}"

@@ -40,6 +40,8 @@ def read_scalar(dtype: Any, data: Any) -> Any:
 
 def read_array(dtype: Any, shape: list[int], order: str, data: bytes) -> Any:
     numpy = _numpy()
+    if any(size < 0 for size in shape):
+        raise ValueError("a size below zero")
     return numpy.ndarray(tuple(shape), _read_dtype(numpy, dtype), bytearray(data), order=order)
 
 

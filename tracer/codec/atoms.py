@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
@@ -50,10 +50,9 @@ def _zone(zone: tzinfo | None) -> tzinfo | None:
     raise Unkept
 
 
-def _write_timezone(value: timezone) -> Body:
-    offset = value.utcoffset(None)
-    unnamed = value == UTC or value.tzname(None) == timezone(offset).tzname(None)
-    return [offset.days, offset.seconds, offset.microseconds, None if unnamed else value.tzname(None)]
+def _write_timezone(value: Any) -> Body:
+    offset, *name = value.__getinitargs__()
+    return [offset.days, offset.seconds, offset.microseconds, *name]
 
 
 def _write_zone_info(value: ZoneInfo) -> Body:
@@ -98,11 +97,8 @@ def _read_time(text: str, fold: int, zone: tzinfo | None) -> time:
     return time.fromisoformat(text).replace(fold=fold, tzinfo=zone)
 
 
-def _read_timezone(days: int, seconds: int, microseconds: int, name: str | None) -> timezone:
-    offset = timedelta(days, seconds, microseconds)
-    if name is not None:
-        return timezone(offset, name)
-    return UTC if not offset else timezone(offset)
+def _read_timezone(days: int, seconds: int, microseconds: int, *name: str) -> timezone:
+    return timezone(timedelta(days, seconds, microseconds), *name)
 
 
 def _read_range(start: int, stop: int, step: int) -> range:

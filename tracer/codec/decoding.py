@@ -23,18 +23,27 @@ def decode(data: bytes) -> Any:
 
     Raises CodecError for bytes that are no payload.
     """
+    decoder = _Decoder()
     try:
-        return unpackb(data, ext_hook=_Decoder().read)
+        return unpackb(data, ext_hook=decoder.read)
     except Exception as error:
-        reason = error.__cause__ or error
-        raise CodecError(f"not a payload of ours, or a torn one: {reason}") from error
+        raise CodecError(f"not a payload of ours, or a torn one: {decoder.error or error}") from error
 
 
 class _Decoder:
     def __init__(self) -> None:
         self._depth = Depth()
+        #: The innermost error: ormsgpack does not pass on what its hook raises.
+        self.error: Exception | None = None
 
     def read(self, tag: int, body: bytes) -> Any:
+        try:
+            return self._read(tag, body)
+        except Exception as error:
+            self.error = self.error or error
+            raise
+
+    def _read(self, tag: int, body: bytes) -> Any:
         if (raw := atoms.READ_RAW.get(tag)) is not None:
             return raw(body)
         if tag == Tag.CLASS:
@@ -53,14 +62,14 @@ class _Decoder:
     def _read_instance(self, tag: int, body: bytes, parts: list[Any]) -> Any:
         if tag in _OF_NUMPY:
             return _read_numpy(tag, body, parts)
+        if tag not in _OF_CLASSES and tag != Tag.UNFOUND:
+            raise CodecError(f"extension {tag} is unknown")
         name, *content = parts
         if type(name) is not str:
             raise CodecError("a class without a name")
         if tag == Tag.UNFOUND:
             (value,) = content
             return Opaque(classes.readable(name), value, (tag, body))
-        if tag not in _OF_CLASSES:
-            raise CodecError(f"extension {tag} is unknown")
         with suppress(Exception):  # the class has changed since, or the bytes lie about it
             cls = classes.find_class(name)
             kind = None if cls is None else classes.kind_of(cls)

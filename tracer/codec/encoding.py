@@ -13,7 +13,7 @@ from tracer.codec.tags import PASSTHROUGH, Tag, pack_array
 from tracer.codec.tree import lossy_paths
 from tracer.codec.values import Encoded, Lossy, Opaque
 
-#: Levels of values inside values; an object counts twice, because its fields are a mapping.
+#: Levels of values inside values. What is no list or mapping counts twice, and once more if it has fields.
 MOST_LEVELS = 200
 _MOST_QUICK_BODIES = 24
 _HOPELESS = Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb(["object", "<could not be read>"]))), ("$",))
@@ -22,21 +22,14 @@ _PLAIN = (bool, float, bytes, type(None))
 
 def encode(value: Any) -> Encoded:
     """The value as bytes, and the paths of what will not come back as it was. Never raises."""
-    encoder = _Encoder()
-    try:
-        data = encoder.pack(value)
-        return Encoded(data, lossy_paths(data) if encoder.lossy else ())
-    except Exception:  # noqa: BLE001  # whatever the quick way can't do, the careful way can
-        return _encode_carefully(value)
-
-
-def _encode_carefully(value: Any) -> Encoded:
-    encoder = _CarefulEncoder()
-    try:
-        data = encoder.pack(value)
-        return Encoded(data, lossy_paths(data) if encoder.lossy else ())
-    except Exception:  # noqa: BLE001  # out of stack or memory: the caller still has a workflow to run
-        return _HOPELESS
+    for way in (_Encoder, _CarefulEncoder):
+        try:
+            encoder = way()
+            data = encoder.pack(value)
+            return Encoded(data, lossy_paths(data) if encoder.lossy else ())
+        except Exception:  # noqa: BLE001, S112  # whatever the quick way can't do, the careful way can
+            continue
+    return _HOPELESS  # out of stack or memory, and the caller still has a workflow to run
 
 
 class _Encoder:
@@ -52,14 +45,15 @@ class _Encoder:
             raise TypeError("a bytearray or memoryview")
         return data
 
+    def pack_parts(self, parts: list[Any]) -> bytes:
+        return self.pack(parts)
+
     def extend(self, value: Any) -> ormsgpack.Ext:
         if self._bodies >= _MOST_QUICK_BODIES:
             raise RecursionError
         self._bodies += 1
-        if type(value) is tuple:  # by far the most frequent
-            ext = ormsgpack.Ext(Tag.TUPLE, self.pack([*value]))
-        else:
-            ext = self._extension(value)
+        is_tuple = type(value) is tuple  # by far the most frequent
+        ext = ormsgpack.Ext(Tag.TUPLE, self.pack([*value])) if is_tuple else self._extension(value)
         self._bodies -= 1
         return ext
 
@@ -70,7 +64,7 @@ class _Encoder:
             tag, body = self._give_up(objects.lossy_of(value))
         if tag in (Tag.SET, Tag.FROZENSET):
             return ormsgpack.Ext(tag, pack_array(sorted(self.pack(part) for part in body)))
-        return ormsgpack.Ext(tag, body if isinstance(body, bytes) else self.pack(body))
+        return ormsgpack.Ext(tag, body if isinstance(body, bytes) else self.pack_parts(body))
 
     def _describe(self, value: Any) -> tuple[int, atoms.Body]:
         cls = type(value)
@@ -134,6 +128,10 @@ class _CarefulEncoder(_Encoder):
     def pack(self, value: Any) -> bytes:
         return packb(self._prepare(value), None, PASSTHROUGH)
 
+    def pack_parts(self, parts: list[Any]) -> bytes:
+        # a list of ours: it takes no part in cycles and costs no level
+        return packb([self._prepare(part) for part in parts], None, PASSTHROUGH)
+
     def _prepare(self, value: Any) -> Any:
         cls = type(value)
         if cls in _PLAIN:
@@ -147,12 +145,13 @@ class _CarefulEncoder(_Encoder):
             return value if in_range else ormsgpack.Ext(Tag.BIG_INT, atoms.write_int(value))
         if id(value) in self._around:
             return self._refuse(value, "<refers back to a value around it>")
-        if self._levels >= MOST_LEVELS:
+        is_plain = cls is list or cls is dict
+        # an object is let in only where the mapping of its fields fits as well
+        if self._levels + (1 if is_plain else 3) > MOST_LEVELS:
             return self._refuse(value, f"<nested deeper than {MOST_LEVELS} levels>")
-        return self._prepare_container(value, cls)
+        return self._prepare_container(value, cls, 1 if is_plain else 2)
 
-    def _prepare_container(self, value: Any, cls: type) -> Any:
-        cost = 1 if cls is list or cls is dict else 2
+    def _prepare_container(self, value: Any, cls: type, cost: int) -> Any:
         self._levels += cost
         self._around.add(id(value))
         try:

@@ -112,10 +112,11 @@ def _write_record(value: Any, kind: Kind) -> list[Any]:
     fields = {}
     for name in kind.names:
         stored = classes.read(value, name)
-        if stored is not MISSING:
-            fields[name] = stored
-        elif not _has_default(cls, name):
-            raise Unkept
+        if stored is MISSING:  # a field that was never set reads as the class's own default
+            stored = classes.static(cls, name)
+            if stored is MISSING or not classes.is_settable(stored):
+                raise Unkept
+        fields[name] = stored
     return [fields | _extras(value, kind.names)]
 
 
@@ -130,10 +131,6 @@ def _extras(value: Any, names: tuple[str, ...]) -> dict[str, Any]:
             raise Unkept
         extras[name] = stored
     return extras
-
-
-def _has_default(cls: type, name: str) -> bool:
-    return classes.is_settable(attribute := classes.static(cls, name)) and attribute is not MISSING
 
 
 def _write_model(value: Any, kind: Kind) -> list[Any]:
@@ -208,7 +205,7 @@ def rebuild(cls: type, kind: Kind, content: list[Any]) -> Any:
 
 
 def _read_record(cls: type, kind: Kind, fields: dict[str, Any]) -> Any:
-    if any(name not in fields and not _has_default(cls, name) for name in kind.names):
+    if not fields.keys() >= set(kind.names):
         raise TypeError("the class has gained a field since")
     made = classes.make_empty(cls, kind)
     for name, value in fields.items():

@@ -173,8 +173,10 @@ class Depth:
     charged with the most it could hold, and measured exactly where the bill would grow too long.
     """
 
-    #: About 400 bytes of stack each.
-    MOST_LEVELS = 4_000
+    #: Levels that are charged unseen, and levels altogether, at less than 512 bytes of stack each: 5 MB of usually 8.
+    #: The encoder's quick way writes at most 24 bodies of 255 levels.
+    UNSEEN_LEVELS = 3_000
+    MOST_LEVELS = 9_500
     #: Each costs a few Python frames as well; the encoder writes at most 100.
     MOST_BODIES = 110
 
@@ -185,7 +187,7 @@ class Depth:
     def enter(self, body: bytes) -> None:
         """Before a body is unpacked. Raises ValueError where that would go too deep."""
         charge = min(1_024, len(body))
-        if self._levels + charge > self.MOST_LEVELS:
+        if self._levels + charge > self.UNSEEN_LEVELS:
             charge = depth_of(body)
         if self._levels + charge > self.MOST_LEVELS or len(self._charges) >= self.MOST_BODIES:
             raise ValueError("nested too deep")

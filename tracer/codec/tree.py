@@ -84,11 +84,11 @@ def _inside_node(node: Node, path: Path, name: str | None) -> list[Place]:
     parts = node.open()
     places: list[Place] = []
     for index, (role, part) in enumerate(zip(layout.head, parts, strict=False)):
-        if role == ".":
+        if role == "." or (role == "fields" and type(part) is not dict):
             places.append(Place(parts, index, part, path, name))
-        elif role == "fields" and type(part) is dict:
+        elif role == "fields":
             places += [Place(part, field, value, (path, _step(field)), field) for field, value in part.items()]
-        elif role not in ("-", "fields"):
+        elif role != "-":
             places.append(Place(parts, index, part, (path, f".{role}"), role))
     start = len(layout.head)
     if layout.rest == "items":
