@@ -1,0 +1,1 @@
+"""A customer-support system, recorded step by step: the example that ``playhead demo`` runs."""
