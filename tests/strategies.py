@@ -15,13 +15,12 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import attrs
-import numpy
+import numpy as np
 import pydantic
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tracer.codec import Yielded
-
 
 #: For a property over values: no deadline, because a shared machine is slow at times.
 THOROUGH = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -203,15 +202,15 @@ def atoms() -> st.SearchStrategy[Any]:
 def arrays() -> st.SearchStrategy[Any]:
     @st.composite
     def array(draw: st.DrawFn) -> Any:
-        dtype = numpy.dtype(draw(st.sampled_from(DTYPES)))
+        dtype = np.dtype(draw(st.sampled_from(DTYPES)))
         shape = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
-        count = int(numpy.prod(shape, dtype=int))
-        filled = numpy.frombuffer(bytearray(range(1, 9)) * dtype.itemsize * max(count, 1), dtype.newbyteorder("="))
+        count = int(np.prod(shape, dtype=int))
+        filled = np.frombuffer(bytearray(range(1, 9)) * dtype.itemsize * max(count, 1), dtype.newbyteorder("="))
         if dtype.kind == "U":
-            filled = numpy.array(["a", "bc", "déf"] * (count + 1))
+            filled = np.array(["a", "bc", "déf"] * (count + 1))
         if dtype.kind == "b":
-            filled = numpy.array([True, False] * (count + 1))
-        return numpy.array(filled[:count].reshape(shape), dtype=dtype, order=draw(st.sampled_from("CF")))
+            filled = np.array([True, False] * (count + 1))
+        return np.array(filled[:count].reshape(shape), dtype=dtype, order=draw(st.sampled_from("CF")))
 
     return array()
 
@@ -333,8 +332,8 @@ def _model_parts(model: pydantic.BaseModel) -> list[Any]:
 #: The first row that fits says what a value is made of.
 _PARTS: tuple[tuple[Any, Any], ...] = (
     (enum.Enum, lambda member: [id(member)]),
-    (numpy.ndarray, lambda array: [array.dtype.str, array.shape, array.flags.fnc, array.tobytes()]),
-    (numpy.generic, lambda scalar: [scalar.dtype.str, scalar.tobytes()]),
+    (np.ndarray, lambda array: [array.dtype.str, array.shape, array.flags.fnc, array.tobytes()]),
+    (np.generic, lambda scalar: [scalar.dtype.str, scalar.tobytes()]),
     (float, lambda number: [struct.pack("d", number)]),
     (complex, lambda number: [struct.pack("dd", number.real, number.imag)]),
     (Decimal, lambda number: [str(number)]),

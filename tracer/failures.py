@@ -12,6 +12,7 @@ from tracer.model import Failure, Frame
 _MOST_FRAMES = 60
 _MOST_CAUSES = 8
 _MOST_IN_GROUP = 20
+_MOST_ERRORS = 100
 _MOST_TEXT = 8_000
 _LINES_AROUND = 3
 _HOUSE = Path(__file__).resolve().parent.parent
@@ -27,16 +28,16 @@ def failure_of(error: BaseException) -> Failure:
 
     The last frame of the user's own code carries 3 lines of source on either side.
     """
-    return _failure(error, frozenset(), 0)
+    return _failure(error, set(), 0)
 
 
-def _failure(error: BaseException, seen: frozenset[int], depth: int) -> Failure:
-    seen = seen | {id(error)}
+def _failure(error: BaseException, seen: set[int], depth: int) -> Failure:
+    """``seen`` are the exceptions told so far: each is told once, however many ways lead to it."""
+    seen.add(id(error))
     frames, omitted = _frames(error.__traceback__)
     cause, is_explicit = _cause(error)
-    if cause is not None and (id(cause) in seen or depth >= _MOST_CAUSES):
+    if depth >= _MOST_CAUSES or (cause is not None and id(cause) in seen):
         cause = None
-    group = error.exceptions[:_MOST_IN_GROUP] if isinstance(error, BaseExceptionGroup) else ()
     return Failure(
         type=type(error).__qualname__,
         message=_message(error),
@@ -45,9 +46,14 @@ def _failure(error: BaseException, seen: frozenset[int], depth: int) -> Failure:
         notes=_notes(error),
         cause=None if cause is None else _failure(cause, seen, depth + 1),
         cause_is_explicit=cause is not None and is_explicit,
-        group=tuple(_failure(part, seen, depth + 1) for part in group if id(part) not in seen and depth < _MOST_CAUSES),
+        group=_group(error, seen, depth) if isinstance(error, BaseExceptionGroup) else (),
         frames_omitted=omitted,
     )
+
+
+def _group(error: BaseExceptionGroup[BaseException], seen: set[int], depth: int) -> tuple[Failure, ...]:
+    parts = error.exceptions[:_MOST_IN_GROUP] if depth < _MOST_CAUSES else ()
+    return tuple(_failure(part, seen, depth + 1) for part in parts if id(part) not in seen and len(seen) < _MOST_ERRORS)
 
 
 def _cause(error: BaseException) -> tuple[BaseException | None, bool]:

@@ -11,11 +11,10 @@ import subprocess
 import sys
 import threading
 import types
-from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from typing import Any
 
-import numpy
+import numpy as np
 import pydantic
 import pytest
 from hypothesis import given
@@ -27,7 +26,6 @@ from tests.strategies import (
     Box,
     Coin,
     Colour,
-    Inner,
     Outer,
     PipelineError,
     Point,
@@ -76,7 +74,7 @@ class Guarded:
     level: int
 
     @property  # type: ignore[no-redef]
-    def level(self) -> int:  # noqa: F811
+    def level(self) -> int:
         return self._level
 
     @level.setter
@@ -85,10 +83,8 @@ class Guarded:
 
 
 class Closing:
-    closed: list[str] = []
-
     def __del__(self) -> None:
-        self.closed.append("closed")
+        self.name = "closed"
 
 
 @dataclasses.dataclass
@@ -211,13 +207,13 @@ class TestRoundTrip:
         assert vars(returned(box)) == {"content": 1, "label": "box", "size": 0, "colour": "red"}
 
     def test_an_array_of_named_columns_comes_back(self):
-        array = numpy.array([(1, 2.5), (3, 4.5)], dtype=[("id", "<i4"), ("score", "<f8")])
+        array = np.array([(1, 2.5), (3, 4.5)], dtype=[("id", "<i4"), ("score", "<f8")])
         again = returned(array)
         assert again.dtype == array.dtype
         assert (again == array).all()
 
     def test_an_array_that_comes_back_can_be_changed(self):
-        again = returned(numpy.zeros(3))
+        again = returned(np.zeros(3))
         again[0] = 1
         assert again.tolist() == [1, 0, 0]
 
@@ -295,8 +291,8 @@ class TestWhatCannotBeRestored:
             iter([]),
             threading.Lock(),
             memoryview(b"bytes"),
-            numpy.array([object()]),
-            numpy.ma.array([1], mask=[True]),
+            np.array([object()]),
+            np.ma.array([1], mask=[True]),
             datetime(2025, 1, 1, tzinfo=Tokyo()),
             list[int],
             type("Made", (), {}),
@@ -409,7 +405,7 @@ def len_of_stack() -> int:
 
 class TestOpaque:
     @pytest.fixture
-    def foreign(self) -> Iterator[bytes]:
+    def foreign(self) -> bytes:
         """The bytes of an object whose class nobody has imported any more."""
         module = types.ModuleType("a_module_of_yesterday")
         module.Gone = dataclasses.make_dataclass("Gone", ["x"], namespace={"__module__": module.__name__}, frozen=True)
@@ -419,7 +415,7 @@ class TestOpaque:
         finally:
             del sys.modules[module.__name__]
         assert encoded.lossy == ()
-        yield encoded.data
+        return encoded.data
 
     def test_an_instance_of_a_class_that_is_not_imported_can_be_looked_at(self, foreign):
         value = decode(foreign)
@@ -551,4 +547,8 @@ def shuffled_free(value: Any) -> Any:
     return [shuffled_free(item) for item in value] if type(value) is list else value
 
 
-FROZEN = "0183a161c70f019401cb4004000000000000c0c40178a162c70302920102a163c755049401c7491d92b574657374732e737472617465676965733a436f696e82a473696465c7212193b774657374732e737472617465676965733a436f6c6f7572a3524544a3726564a576616c7565a17603a57468726565"
+FROZEN = (
+    "0183a161c70f019401cb4004000000000000c0c40178a162c70302920102a163c755049401c7491d92b574657374732e73747261746567"
+    "6965733a436f696e82a473696465c7212193b774657374732e737472617465676965733a436f6c6f7572a3524544a3726564a576616c75"
+    "65a17603a57468726565"
+)

@@ -28,7 +28,7 @@ _PATHS: dict[str, type[PurePath]] = {
 _FLAGS = re.ASCII | re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.VERBOSE | re.UNICODE
 
 
-class Unkept(Exception):  # noqa: N818  # a signal between two modules, never an error of ours
+class Unkept(Exception):  # a signal between two modules, never an error of ours
     """This value of a known type can't be restored; keep its text."""
 
 
