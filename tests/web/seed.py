@@ -83,7 +83,7 @@ class Desk(Story):
     def wait(self, ms: float) -> None:
         self.now_ns += int(ms * MS)
 
-    def chat(
+    def chat(  # noqa: PLR0913 - all that a call on the wire is made of
         self,
         model: str,
         messages: list[dict[str, Any]],
@@ -199,7 +199,7 @@ def handled(number: int, at_ns: int, *, model: str = "gpt-4o-mini", local: bool 
     desk.end(classify, Intent("card_arrival", 0.93))
     desk.step("route", "sure", kind="router", input={"intent": Intent("card_arrival", 0.93)})
     draft = desk.begin("draft", input={"ticket": ticket, "intent": Intent("card_arrival", 0.93)})
-    reply = "Dear customer,\n\nyour card is on its way. Cards take five to seven working days to arrive.\n\nKind regards\nThe support team"
+    reply = "Dear customer,\n\nyour card is on its way. It takes five to seven days.\n\nKind regards\nThe support team"
     desk.chat(
         model,
         prompt(text)[1:],
@@ -231,7 +231,10 @@ def garbled(number: int, at_ns: int) -> Desk:
     desk.wait(2)
     desk.end(clean, ticket)
     classify = desk.begin("classify", input={"ticket": ticket})
-    answer = '{intent: card_lost, confidence: high}\n\nThe customer says that the wallet was stolen, so the card should be blocked.\nMessage 7: "My card was declined."'
+    answer = (
+        "{intent: card_lost, confidence: high}\n\nThe customer says that the wallet was stolen, so the card should be "
+        'blocked.\nMessage 7: "My card was declined."'
+    )
     desk.chat(
         "smollm2-135m", prompt(text), answer, under=classify, ms=1840, tokens=(369, 48), provider="local", stream=True
     )

@@ -12,10 +12,10 @@ from typing import Any, Callable, Iterator
 from replay.compare import Change, Missing
 from replay.diff import Diff
 from replay.diff import DiffRow as Pair
-from replay.lens import readable
 from tracer import format as fmt
 from tracer.format import Shown
 from tracer.model import Kind, PayloadRef, Status, Step, Trace
+from web.view.exchange import answer_text
 from web.view.payload import Limits, block
 from web.view.text import one_line
 
@@ -277,11 +277,10 @@ def _result(step: Step, load: Callable[[PayloadRef], Any]) -> str:
         return one_line(f"{fmt.type_name(step.failure.type)}: {step.failure.message}", 160)
     if step.output is None or step.output.size > 100_000:
         return ""
+    value = load(step.output)
     request = load(step.input) if step.call is not None and step.input is not None else None
-    value = readable(step, request, load(step.output))
-    if isinstance(value, dict) and isinstance(value.get("text"), str) and step.call is not None:
-        value = value["text"]
-    return _in_line(value, 160)
+    said = answer_text(request, value)
+    return _in_line(value if said is None else said, 160)
 
 
 def _in_line(value: Any, limit: int) -> str:

@@ -30,3 +30,14 @@ def _asked(request: HttpRequest, limits: Limits) -> Conversation | None:
         return None
     view = asked(wire_format.request(body), limits=limits)
     return view if view.turns else None
+
+
+def answer_text(request: Any, value: Any) -> str | None:
+    """What a recorded response says in words; None where it is no model's answer."""
+    if not isinstance(value, HttpResponse) or not isinstance(request, HttpRequest):
+        return None
+    answer = providers.read(request, value)
+    if answer is None:
+        return None
+    calls = ", ".join(f"{call.name}({call.arguments})" for call in answer.message.tool_calls)
+    return answer.message.content or calls

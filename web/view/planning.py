@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Any, Callable, Mapping, Sequence
 
 from replay import PlanError, Rule, edit, from_step, live, substitute
-from replay.lens import readable
 from tracer import format as fmt
 from tracer.model import PayloadRef, Step, Trace
 from tracer.plain import plain
 from web.view.contexts import Choice, PlanRow
+from web.view.exchange import answer_text
 from web.view.panel import Unreadable
 from web.view.waterfall import in_tree_order
 
@@ -80,9 +80,9 @@ def recorded_text(step: Step, load: Load) -> tuple[str, str]:
     if isinstance(value, Unreadable):
         return "", value.reason
     if step.call is not None and step.input is not None:
-        said = readable(step, load(step.input), value)
-        value = said.get("text", "") if isinstance(said, dict) else said
-        return json.dumps(value, ensure_ascii=False), "the text that the model answers"
+        said = answer_text(load(step.input), value)
+        if said is not None:
+            return json.dumps(said, ensure_ascii=False), "the text that the model answers"
     return json.dumps(plain(value), ensure_ascii=False, indent=2), ""
 
 

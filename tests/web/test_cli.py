@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from web.cli import demo_command, ui_command
+
+
+class TestUi:
+    def test_is_not_shown_to_other_machines_without_a_token(self, monkeypatch) -> None:
+        monkeypatch.delenv("PLAYHEAD_TOKEN", raising=False)
+        result = CliRunner().invoke(ui_command, ["--host", "0.0.0.0"])
+        assert result.exit_code == 2
+        assert "set PLAYHEAD_TOKEN" in result.output
+
+    def test_the_environment_chooses_host_and_port(self, monkeypatch) -> None:
+        monkeypatch.setenv("PLAYHEAD_HOST", "192.0.2.1")
+        monkeypatch.delenv("PLAYHEAD_TOKEN", raising=False)
+        assert "192.0.2.1 can be reached" in CliRunner().invoke(ui_command, []).output
+        monkeypatch.setenv("PLAYHEAD_PORT", "99999")
+        assert CliRunner().invoke(ui_command, ["--host", "127.0.0.1"]).exit_code == 2
+
+
+class TestDemo:
+    @pytest.mark.parametrize("missing", ["openai", "sklearn", "xllamacpp"])
+    def test_a_missing_package_is_named_in_one_line(self, monkeypatch, missing: str) -> None:
+        class Absent:
+            """Makes importing the demo fail as it does where this package is not installed."""
+
+            def find_spec(self, name: str, path=None, target=None):
+                if name == "support.demo":
+                    raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+        monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.delitem(sys.modules, "support.demo", raising=False)
+        result = CliRunner().invoke(demo_command, [])
+        assert result.exit_code == 1
+        assert 'pip install "playhead[demo]"' in result.output
+        assert len(result.output.strip().splitlines()) == 1
