@@ -27,7 +27,6 @@ ui: $(VENV)/.demo  ## Show the traces in a browser
 
 test: $(VENV)/.dev $(VENV)/.demo-model  ## Run the whole suite; WHAT=tests/tracer for a part of it
 	@$(BIN)/python -m pytest --quiet --numprocesses=$(WORKERS) $(WHAT)
-# More workers than cores: many tests wait for a process that they started.
 WORKERS ?= auto
 WHAT ?=
 

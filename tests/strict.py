@@ -1,7 +1,7 @@
 """Loaded by pytest's ``-p``: with ``PLAYHEAD_STRICT_TESTS=1`` a test that is skipped fails the run.
 
-A test may skip itself on a machine that lacks what it needs, a browser for instance. On the machine that decides whether
-a change is good, nothing may be lacking.
+A test may skip itself on a machine that lacks what it needs, a browser for instance. On the machine that decides
+whether a change is good, nothing may be lacking.
 """
 
 from __future__ import annotations

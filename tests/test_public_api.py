@@ -1,0 +1,110 @@
+"""What people import. A name that is added or taken away here is a decision, and belongs in CHANGELOG.md."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import subprocess
+import sys
+
+import pytest
+
+PUBLIC = {
+    "tracer": [
+        "FREE",
+        "Catalogue",
+        "Price",
+        "Target",
+        "TracerError",
+        "configure",
+        "current",
+        "effect",
+        "flush",
+        "instrument",
+        "now",
+        "random",
+        "shutdown",
+        "span",
+        "step",
+        "uuid4",
+        "workflow",
+    ],
+    "router": [
+        "FREE",
+        "AllTargetsFailed",
+        "Answered",
+        "Bands",
+        "Bans",
+        "Catalogue",
+        "Choice",
+        "Escalation",
+        "Failed",
+        "GuardrailFailed",
+        "Guardrails",
+        "Length",
+        "NoPromiseOfMoney",
+        "OutputRejected",
+        "Parses",
+        "RouterError",
+        "Rule",
+        "Target",
+        "Verdict",
+        "escalate",
+        "fallback",
+        "fallback_async",
+        "judge",
+        "require",
+        "route",
+    ],
+    "replay": [
+        "Diff",
+        "Divergence",
+        "EntryNotFound",
+        "NotReplayable",
+        "PlanError",
+        "Replay",
+        "ReplayError",
+        "Rule",
+        "Stopped",
+        "allow",
+        "diff",
+        "edit",
+        "fail",
+        "from_step",
+        "live",
+        "replay",
+        "serve",
+        "stand_in",
+        "substitute",
+    ],
+    "web": [
+        "create_app",
+    ],
+}
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+class TestAPackage:
+    def test_offers_exactly_these_names(self, package):
+        assert importlib.import_module(package).__all__ == PUBLIC[package]
+
+    def test_names_them_in_order(self, package):
+        names = importlib.import_module(package).__all__
+        # constants, classes, functions: the order that the linter keeps
+        assert names == sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+
+    def test_has_everything_that_it_names(self, package):
+        module = importlib.import_module(package)
+        assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+    def test_says_what_each_function_and_class_is_for(self, package):
+        module = importlib.import_module(package)
+        values = {name: getattr(module, name) for name in module.__all__}
+        silent = [name for name, value in values.items() if callable(value) and not (value.__doc__ or "").strip()]
+        assert silent == []
+
+    def test_is_typed_for_its_users(self, package):
+        assert importlib.resources.files(package).joinpath("py.typed").is_file()
+
+    def test_can_be_imported_alone(self, package):
+        subprocess.run([sys.executable, "-W", "error", "-c", f"import {package}"], check=True)
