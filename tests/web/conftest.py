@@ -52,7 +52,7 @@ def seeded(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[Seeded]:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The pipeline, recorded for real: one trace that went through and one that failed; and where."""
+    """The pipeline, recorded for real: one trace that went through and some that failed; and where."""
     url = f"sqlite:///{tmp_path / 'playhead.db'}"
     tracer.configure(database_url=url, home=tmp_path)
     try:
@@ -60,10 +60,12 @@ def recorded(tmp_path: Path) -> Iterator[dict[str, str]]:
         pipeline.desk("I lost my card")
         with pytest.raises(ValueError, match="nothing is known"):
             pipeline.desk("good morning")
+        with pytest.raises(ValueError, match="nothing is known"):
+            pipeline.filing("good morning")
         assert tracer.flush()
         with open_store(url) as store:
-            failed, fine = (one.trace_id for one in store.traces(limit=2))
-        yield {"url": url, "fine": fine, "failed": failed}
+            unfiled, failed, fine = (one.trace_id for one in store.traces(limit=3))
+        yield {"url": url, "fine": fine, "failed": failed, "unfiled": unfiled}
     finally:
         tracer.shutdown()
         recorder._overrides.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tracer import effect, step, workflow
 
 sent: list[str] = []
+filed: list[str] = []
 
 
 @step
@@ -30,3 +31,13 @@ def desk(text: str) -> str:
     found = classify(text)
     reply = draft(str(found["intent"]))
     return send(reply)
+
+
+@effect
+def file(reply: str) -> None:
+    filed.append(reply)
+
+
+@workflow
+def filing(text: str) -> None:
+    file(draft(str(classify(text)["intent"])))

@@ -415,6 +415,7 @@ def fill(store: Store, *, now_ns: int, traces: int = 40) -> dict[str, str]:
     """Write it all; gives the ids of the notable traces by name."""
     notable: dict[str, Desk] = {}
     desks: list[Desk] = []
+    last_garbled = 0
     for number in range(traces):
         at_ns = now_ns - (traces - number) * 7 * MINUTE - number * 3_000 * MS
         match number % 8:
@@ -426,7 +427,7 @@ def fill(store: Store, *, now_ns: int, traces: int = 40) -> dict[str, str]:
                 notable["escalated"] = desk
             case 7:
                 desk = garbled(number, at_ns)
-                notable["garbled"] = desk
+                notable["garbled"], last_garbled = desk, number
             case _:
                 desk = handled(
                     number, at_ns, model="smollm2-135m" if number % 3 else "gpt-4o-mini", local=bool(number % 3)
@@ -434,7 +435,7 @@ def fill(store: Store, *, now_ns: int, traces: int = 40) -> dict[str, str]:
                 notable["handled"] = desk
         desks.append(desk)
     notable["research"] = research(now_ns - 5 * MINUTE)
-    notable["replay"] = replayed(notable["garbled"], traces - 1, now_ns - 2 * MINUTE)
+    notable["replay"] = replayed(notable["garbled"], last_garbled, now_ns - 2 * MINUTE)
     notable["odd"] = Desk(
         "nightly_batch", input=["<script>alert(1)</script>", "\x1b[31mred\x1b[0m"], at_ns=now_ns - 26 * 60 * MINUTE
     )

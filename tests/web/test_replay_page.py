@@ -29,7 +29,9 @@ def fields_in(tree: Node) -> dict[str, str]:
     form = tree.all("form", method="post")[0]
     fields = {node.attrs["name"]: node.attrs.get("value", "") for node in form.all("input")}
     for area in form.all("textarea"):
-        fields[area.attrs["name"]] = "".join(child for child in area.children if isinstance(child, str)).removeprefix("\n")
+        fields[area.attrs["name"]] = "".join(child for child in area.children if isinstance(child, str)).removeprefix(
+            "\n"
+        )
     for select in form.all("select"):
         chosen = [option.attrs["value"] for option in select.all("option") if "selected" in option.attrs]
         fields[select.attrs["name"]] = chosen[0] if chosen else select.all("option")[0].attrs["value"]
@@ -73,7 +75,9 @@ class TestRunning:
 class TestTrouble:
     """Each is one sentence, and what was entered is still there."""
 
-    def check(self, client: TestClient, recorded: dict[str, str], fields: dict[str, str], words: str, status: int) -> Node:
+    def check(
+        self, client: TestClient, recorded: dict[str, str], fields: dict[str, str], words: str, status: int
+    ) -> Node:
         with open_store(recorded["url"]) as store:
             before = len(store.traces(limit=100))
         answer = send(client, recorded["fine"], fields)
@@ -113,14 +117,17 @@ class TestTrouble:
         assert "has no desk any more" in tree.classed("banner")[0].text
         assert "disabled" in tree.all("button", value="run")[0].attrs
 
-    def test_a_replay_that_stops_says_where_and_links_to_what_it_did(self, client, recorded, monkeypatch) -> None:
-        monkeypatch.setattr(pipeline.send, "__wrapped__", pipeline.send.__wrapped__)
-        fields = form_of(client, f"/t/{recorded['fine']}/replay")
-        fields["edit:desk/draft"] = '"Another reply"'
-        answer = send(client, recorded["fine"], fields)
-        # The effect declares a stand-in, so nothing stops and nothing is sent.
-        assert answer.status_code == 303
-        assert len(pipeline.sent) == 1
+    def test_a_replay_that_stops_says_where_and_links_to_what_it_did(self, client, recorded) -> None:
+        fields = form_of(client, f"/t/{recorded['unfiled']}/replay")
+        fields["edit:filing/classify"] = '{"intent": "card_lost"}'
+        answer = send(client, recorded["unfiled"], fields)
+        assert answer.status_code == 409
+        tree = read(answer.text)
+        alert = tree.all("div", role="alert")[0]
+        assert "Stopped at filing/file" in alert.text
+        assert client.get(alert.all("a")[0].attrs["href"]).status_code == 200
+        assert fields_in(tree)["edit:filing/classify"] == '{"intent": "card_lost"}'
+        assert pipeline.filed == []
 
 
 class TestWhoMayRun:

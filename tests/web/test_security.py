@@ -38,7 +38,9 @@ class TestHost:
     def test_this_machine_is_answered(self, seeded: Seeded, host: str) -> None:
         assert seeded.client.get("/about", headers={"host": host}).status_code == 200
 
-    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil:7420", "", "[bad", "10.0.0.8"])
+    @pytest.mark.parametrize(
+        "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil:7420", "", "[bad", "10.0.0.8"]
+    )
     def test_any_other_name_is_refused(self, seeded: Seeded, host: str) -> None:
         assert seeded.client.get("/", headers={"host": host}).status_code == 421
 

@@ -11,8 +11,7 @@ from web.pages.about import KEYS
 STATIC = Path(web.__file__).parent / "static"
 CSS = (STATIC / "app.css").read_text()
 TOKENS = {
-    name: colours
-    for name, *colours in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", CSS)
+    name: colours for name, *colours in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", CSS)
 }
 GROUNDS = ("page", "sunk", "hover", "chosen")
 PAIRS = [

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -26,7 +26,9 @@ def outline(shown: Block) -> list[str]:
     return [
         "  " * line.depth
         + " ".join(
-            part for part in (line.key, f"[{line.type}]" if line.type else "", line.text, line.mark and f"!{line.mark}") if part
+            part
+            for part in (line.key, f"[{line.type}]" if line.type else "", line.text, line.mark and f"!{line.mark}")
+            if part
         )
         for line in (*shown.head, *shown.rest)
     ]
@@ -60,7 +62,7 @@ class TestPayload:
     def test_types_are_named_where_the_text_does_not_tell_them(self) -> None:
         value = {
             "ticket": Ticket(7, Decimal("12.50")),
-            "at": datetime(2026, 1, 2, 3, 4, tzinfo=timezone.utc),
+            "at": datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
             "pair": (1, "two"),
             "none": None,
             "empty": [],
@@ -88,7 +90,13 @@ class TestPayload:
         assert shown == ["client [httpx.Client] <Client> !lossy", "key [redacted: openai-key] !redacted", "text a"]
 
     def test_a_generator_shows_what_it_gave(self) -> None:
-        assert outline(block(Yielded((1, 2), "done"))) == ["[generator]", "  yielded", "    0 1", "    1 2", "  returned done"]
+        assert outline(block(Yielded((1, 2), "done"))) == [
+            "[generator]",
+            "  yielded",
+            "    0 1",
+            "    1 2",
+            "  returned done",
+        ]
 
     def test_strings_keep_their_newlines(self) -> None:
         assert outline(block({"text": "one\ntwo"})) == ["text", "  one", "  two"]
@@ -115,7 +123,9 @@ class TestPayload:
 
 class TestConversation:
     def test_long_system_messages_fold_and_others_do_not(self) -> None:
-        request = ChatRequest("m", (Message("system", "rule " * 100), Message("user", "word " * 100)), {"temperature": 0})
+        request = ChatRequest(
+            "m", (Message("system", "rule " * 100), Message("user", "word " * 100)), {"temperature": 0}
+        )
         view = asked(request)
         assert [turn.folded for turn in view.turns] == [True, False]
         assert view.parameters == (("temperature", "0"),)
@@ -143,7 +153,11 @@ class TestConversation:
         view = asked(request)
         assert len(view.turns) == TURN_LIMIT
         assert view.omitted == 500 - TURN_LIMIT
-        assert [turn.preview for turn in (view.turns[0], view.turns[1], view.turns[-1])] == ["turn 0", "turn 1", "turn 499"]
+        assert [turn.preview for turn in (view.turns[0], view.turns[1], view.turns[-1])] == [
+            "turn 0",
+            "turn 1",
+            "turn 499",
+        ]
 
 
 OWN = Frame("/app/pipeline.py", 12, "classify", True, ((11, "a"), (12, "b"), (13, "c")))
@@ -165,7 +179,9 @@ class TestErrorBlock:
 
     def test_causes_and_members_are_tied_by_words(self) -> None:
         cause = Failure("KeyError", "'x'", cause=Failure("OSError", "gone"))
-        view = error_block(Failure("ExceptionGroup", "two", cause=cause, cause_is_explicit=True, group=(Failure("E", "1"),)))
+        view = error_block(
+            Failure("ExceptionGroup", "two", cause=cause, cause_is_explicit=True, group=(Failure("E", "1"),))
+        )
         assert [(one.tie, one.title) for one in view.related] == [
             ("1 of 1 in the group", "E"),
             ("caused by", "KeyError"),
@@ -183,11 +199,25 @@ def trace_of(*steps: Step, status: str = "failed", **summary: object) -> Trace:
     return Trace(TraceSummary(**fields), None, steps)  # type: ignore[arg-type]
 
 
-def step(step_id: str, parent: str | None, *, failure: Failure | None = None, start: int = 0, end: int | None = 100) -> Step:
+def step(
+    step_id: str, parent: str | None, *, failure: Failure | None = None, start: int = 0, end: int | None = 100
+) -> Step:
     status = "failed" if failure else "completed" if end is not None else "running"
     outcome = "failed" if failure else "ok" if end is not None else None
     return Step(
-        "t", step_id, parent, 0, step_id, "step", step_id, 0, start, end, outcome, status, failure=failure  # type: ignore[arg-type]
+        "t",
+        step_id,
+        parent,
+        0,
+        step_id,
+        "step",
+        step_id,
+        0,
+        start,
+        end,
+        outcome,
+        status,
+        failure=failure,  # type: ignore[arg-type]
     )
 
 
@@ -226,11 +256,19 @@ class TestWaterfall:
             step("a", None, failure=BOOM), step("b", "a"), step("b1", "b"), step("c", "a", failure=BOOM), step("d", "a")
         )
         rows = waterfall(trace, now_ns=0).rows
-        assert [(row.step_id, row.rails) for row in rows] == [("a", ""), ("b", "Y"), ("b1", "Rl"), ("c", "T"), ("d", "l")]
+        assert [(row.step_id, row.rails) for row in rows] == [
+            ("a", ""),
+            ("b", "Y"),
+            ("b1", "Rl"),
+            ("c", "T"),
+            ("d", "l"),
+        ]
         assert [row.failing_leaf for row in rows] == [False, False, False, True, False]
 
     def test_bars_are_to_scale_and_never_vanish_or_leave_the_picture(self) -> None:
-        trace = trace_of(step("a", None, end=1_000), step("b", "a", start=500, end=750), step("c", "a", start=1_000, end=1_000))
+        trace = trace_of(
+            step("a", None, end=1_000), step("b", "a", start=500, end=750), step("c", "a", start=1_000, end=1_000)
+        )
         bars = [row.bar for row in waterfall(trace, now_ns=0).rows]
         assert (bars[0].x, bars[0].width) == (0, 100)
         assert (bars[1].x, bars[1].width) == (50, 25)
@@ -244,7 +282,10 @@ class TestWaterfall:
         assert rows[1].bar.width == 50
 
     def test_a_step_whose_parent_is_missing_is_still_shown(self) -> None:
-        assert [row.step_id for row in waterfall(trace_of(step("a", None), step("x", "lost")), now_ns=0).rows] == ["a", "x"]
+        assert [row.step_id for row in waterfall(trace_of(step("a", None), step("x", "lost")), now_ns=0).rows] == [
+            "a",
+            "x",
+        ]
 
     def test_a_trace_without_steps_is_an_empty_picture(self) -> None:
         assert waterfall(trace_of(), now_ns=0).rows == ()
@@ -266,7 +307,11 @@ class TestWaterfall:
 class TestCompare:
     def test_words_that_differ_are_marked_and_the_others_are_not(self) -> None:
         before, after = spans("I have blocked your card.", "I have replaced your card.")
-        assert [(one.text, one.changed) for one in before] == [("I have ", False), ("blocked", True), (" your card.", False)]
+        assert [(one.text, one.changed) for one in before] == [
+            ("I have ", False),
+            ("blocked", True),
+            (" your card.", False),
+        ]
         assert [one.text for one in after if one.changed] == ["replaced"]
 
     def test_texts_that_have_little_in_common_are_two_texts(self) -> None:

@@ -1,0 +1,234 @@
+"""The viewer in a real Chromium: what keys do, what works without script, what a shared address opens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tracer.store import Filter, open_store
+from web import create_app
+
+CHROMIUM = os.environ.get("PLAYHEAD_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+
+if CHROMIUM is None and os.environ.get("PLAYHEAD_STRICT_TESTS") != "1":
+    pytest.skip("no Chromium here: set PLAYHEAD_TEST_CHROMIUM to its path", allow_module_level=True)
+
+
+@pytest.fixture(scope="session")
+def site(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[str]:
+    """The viewer on a port of its own."""
+    with open_store(seeded_path[0], alive=lambda owner: owner == "desk") as store:
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(store), log_level="warning", ws="none", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM is not None, "no Chromium here: set PLAYHEAD_TEST_CHROMIUM to its path"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: str) -> Iterator[Page]:
+    """A fresh page; a complaint of the browser (a blocked script or style, a failed load) fails the test."""
+    complaints: list[str] = []
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=site)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = context.new_page()
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+class TestKeys:
+    def test_one_key_leads_from_the_start_page_to_the_failing_step(self, page: Page) -> None:
+        page.goto("/")
+        page.keyboard.press("e")
+        page.wait_for_url("**/t/**")
+        assert page.locator("#panel .error h3").inner_text().startswith("RateLimitError")
+        for fact in ("gpt-4o", "not billed", "HTTP 429", "Input", "Output", "Rate limit reached"):
+            assert fact in page.locator("#panel").inner_text()
+
+    def test_rows_are_one_tab_stop_walked_with_arrows(self, page: Page) -> None:
+        page.goto("/")
+        assert page.locator('[data-rows] a.row[tabindex="0"]').count() == 1
+        for key in ("j", "ArrowDown", "ArrowDown", "k"):
+            page.keyboard.press(key)
+        third = page.locator("[data-rows] tr").nth(1)
+        assert "here" in (third.get_attribute("class") or "")
+        href = third.locator("a.row").get_attribute("href")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"**{href}")
+
+    def test_arrows_walk_the_steps_and_the_address_follows(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['limited']}?step=support")
+        names = []
+        for number in range(1, 5):
+            page.keyboard.press("ArrowDown")
+            page.wait_for_selector(f"[data-steps] tr:nth-child({number + 1})[aria-current]")
+            names.append(page.locator("#panel h2").inner_text().split()[0])
+        assert names == ["classify", "chat", "draft", "chat"]
+        address = page.url
+        page.reload()
+        assert page.url == address
+        assert page.locator("#panel h2").inner_text().startswith("chat")
+
+    def test_errors_are_found_forwards_and_backwards(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['research']}")
+        page.keyboard.press("e")
+        page.wait_for_selector("#panel .error")
+        assert page.locator("#panel h2").inner_text().startswith("lookup_ticket_history")
+        page.keyboard.press("Shift+E")
+        assert page.locator("tr[aria-current]").inner_text().startswith("lookup_ticket_history")
+
+    def test_folding_takes_away_one_level_and_gives_it_back(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['research']}")
+        rows = page.locator("[data-depth]:visible")
+        everything = rows.count()
+        page.keyboard.press("[")
+        assert rows.count() == 11
+        page.keyboard.press("[")
+        assert rows.count() == 1
+        page.keyboard.press("]")
+        page.keyboard.press("]")
+        assert rows.count() == everything
+
+    def test_keys_are_letters_again_while_one_writes(self, page: Page) -> None:
+        page.goto("/")
+        page.keyboard.press("/")
+        page.keyboard.type("je?")
+        assert page.locator("#q").input_value() == "je?"
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement.id") != "q"
+
+    def test_help_opens_takes_the_focus_and_closes(self, page: Page) -> None:
+        page.goto("/")
+        page.keyboard.press("?")
+        page.wait_for_selector("#help[open] kbd")
+        assert page.evaluate("document.activeElement.closest('dialog') !== null")
+        page.keyboard.press("Escape")
+        assert page.locator("#help[open]").count() == 0
+
+    def test_y_copies_the_command_for_what_is_shown(self, page: Page, seeded_path) -> None:
+        page.goto("/?status=failed&workflow=support")
+        page.keyboard.press("y")
+        page.wait_for_function("document.querySelector('#said').textContent === 'command copied'")
+        assert page.evaluate("navigator.clipboard.readText()") == "playhead ls --failed --workflow support"
+
+    def test_two_marks_compare_two_traces(self, page: Page) -> None:
+        page.goto("/?status=failed")
+        for key in ("j", "c", "j", "c"):
+            page.keyboard.press(key)
+        page.wait_for_url("**/diff/**")
+        assert page.locator(".lead").inner_text().startswith("First difference")
+
+    def test_j_and_k_walk_the_filtered_list_with_the_trace_open(self, page: Page, seeded_path) -> None:
+        with open_store(seeded_path[0]) as store:
+            failed = [one.trace_id for one in store.traces(Filter(statuses=("failed",)), limit=2)]
+        page.goto("/?status=failed")
+        page.locator("[data-rows] a.row").first.click()
+        page.wait_for_url(f"**/t/{failed[0]}*")
+        page.keyboard.press("j")
+        page.wait_for_url(f"**/t/{failed[1]}*")
+        page.keyboard.press("k")
+        page.wait_for_url(f"**/t/{failed[0]}*")
+
+
+class TestPanel:
+    def test_a_click_swaps_the_panel_without_loading_the_page(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['garbled']}")
+        page.evaluate("window.stayed = true")
+        page.locator("[data-steps] a", has_text="chat").click()
+        page.wait_for_selector("#panel .turn.user")
+        assert page.evaluate("window.stayed")
+
+    def test_copy_takes_the_whole_value(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['garbled']}")
+        page.locator(".payload button", has_text="copy").first.click()
+        page.wait_for_function("document.querySelector('#said').textContent === 'copied'")
+        assert '"credit": "12.50"' in page.evaluate("navigator.clipboard.readText()")
+
+
+class TestLooks:
+    @pytest.mark.parametrize("width", [1280, 1440])
+    def test_nothing_sticks_out_sideways_and_figures_are_never_cut(self, page: Page, seeded_path, width: int) -> None:
+        ids = seeded_path[1]
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in ("/", f"/t/{ids['research']}", f"/t/{ids['garbled']}", f"/diff/{ids['garbled']}/{ids['replay']}"):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            cut = page.eval_on_selector_all(
+                "td.n, .st", "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).length"
+            )
+            assert cut == 0, path
+
+    def test_twenty_six_rows_are_seen_at_once(self, page: Page) -> None:
+        page.goto("/")
+        script = "all => all.filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"
+        assert page.eval_on_selector_all("[data-rows] tr", script) >= 26
+        assert page.locator("[data-rows] tr").nth(5).bounding_box()["height"] == 28
+
+    def test_dark_follows_the_system_until_one_chooses(self, browser: Browser, site: str) -> None:
+        context = browser.new_context(color_scheme="dark", base_url=site)
+        opened = context.new_page()
+        ground = "getComputedStyle(document.body).backgroundColor"
+        opened.goto("/")
+        assert opened.evaluate(ground) == "rgb(20, 23, 27)"
+        opened.goto("/theme?to=light&back=/")
+        assert opened.evaluate(ground) == "rgb(255, 255, 255)"
+        context.close()
+
+    def test_focus_is_seen_wherever_it_is(self, page: Page) -> None:
+        page.goto("/")
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            outlined = page.evaluate(
+                "(e => ['', '::after'].some(p => getComputedStyle(e, p).outlineStyle === 'solid'))(document.activeElement)"
+            )
+            assert outlined, page.evaluate("document.activeElement.outerHTML")
+
+
+class TestWithoutScript:
+    def test_the_whole_journey_works(self, browser: Browser, site: str, seeded_path) -> None:
+        context = browser.new_context(java_script_enabled=False, base_url=site)
+        opened = context.new_page()
+        opened.goto("/")
+        opened.locator(".chips a", has_text="failed").click()
+        opened.locator("#q").fill("verloren")
+        opened.locator("form[role=search] button").click()
+        assert "status=failed" in opened.url
+        opened.locator("[data-rows] a.row").first.click()
+        assert opened.locator("#panel .error h3").inner_text().startswith("JSONDecodeError")
+        opened.locator("[data-steps] a", has_text="chat").click()
+        opened.locator(".turn.system summary").click()
+        assert "Never invent a label." in opened.locator(".turn.system").inner_text()
+        opened.locator(".strip summary").click()
+        opened.locator(".menu li a").click()
+        opened.locator(".strip a", has_text="Compare").click()
+        assert "First difference: classify" in opened.locator(".lead").inner_text()
+        opened.go_back()
+        opened.locator(".strip a.button", has_text="Replay").click()
+        opened.locator("summary", has_text="edit output").first.click()
+        opened.locator("textarea").first.fill('"another"')
+        opened.locator("button", has_text="Show the command").click()
+        assert "--edit clean='\"another\"'" in opened.locator("#command").inner_text().replace("'clean=", "clean='")
+        context.close()
