@@ -70,18 +70,23 @@ class LocalLlm:
         reason = missing()
         if reason is not None:
             raise LocalModelError(reason)
-        log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the child that writes it
         command = [sys.executable, str(Path(__file__).resolve()), self._alias, str(self._port)]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        with tempfile.TemporaryFile() as log:  # the child keeps it open for itself
+            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            try:
+                self._await(self._child, log)
+            except BaseException:
+                self.stop()
+                raise
+
+    def _await(self, child: subprocess.Popen[bytes], log: IO[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
-            if self._child.poll() is not None:
+            if child.poll() is not None:
                 raise LocalModelError(f"{self._alias} died while starting: {_last_words(log)}")
             if time.monotonic() > deadline:
-                self.stop()
-                raise LocalModelError(
-                    f"{self._alias} did not answer within {START_TIMEOUT_S:.0f} s: {_last_words(log)}"
-                )
+                late = f"{self._alias} did not answer within {START_TIMEOUT_S:.0f} s"
+                raise LocalModelError(f"{late}: {_last_words(log)}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -118,7 +123,10 @@ def serve(alias: str, port: int) -> None:
     params.cpuparams.n_threads = THREADS
     params.cpuparams_batch.n_threads = THREADS
     params.use_jinja = True
-    server = xllamacpp.Server(params)
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:  # its reasons stand in the lines that it logged before
+        sys.exit(str(error))
     sys.stdin.buffer.read()
     del server
     # llama.cpp's threads may still be answering somebody who is no longer there.
@@ -133,8 +141,10 @@ def _free_port() -> int:
 
 def _last_words(log: IO[bytes]) -> str:
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return " | ".join(line.strip() for line in lines[-3:]) or "it said nothing"
+    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
+    # llama.cpp marks its errors so; without one, it was Python that had something to say.
+    told = [line.partition(" E ")[2].strip() for line in lines if " E " in line] or lines[-3:]
+    return " | ".join(told[:3]) or "it said nothing"
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def write_reply(ticket: str, intent: str) -> Answered[str]:
 def draft(ticket: str, intent: str, model: str) -> str:
     """One reply by one model. Raises GuardrailFailed if it must not be sent, APITimeoutError if it took too long."""
     target = next(target for target in CATALOGUE if target.name == model)
-    said = chat(target, to_draft(ticket, intent), max_tokens=80, timeout_s=12)
+    said = chat(target, to_draft(ticket, intent), max_tokens=80, timeout_s=20)
     require(said.text, FORM)
     reply = str(json.loads(said.text)["reply"])
     require(reply, CONTENT)
@@ -166,8 +166,10 @@ def read_guess(said: Said) -> Guess:
     intent = answer.get("intent") if isinstance(answer, dict) else None
     if intent not in INTENTS:
         raise BadAnswer(f"{said.model} answered with an intent that does not exist: {said.text!r}")
-    confidence = probability_of(intent, said) if said.tokens else float(answer.get("confidence", 0.0))
-    return Guess(intent, confidence, said.model)
+    if said.tokens:
+        return Guess(intent, probability_of(intent, said), said.model)
+    stated = answer.get("confidence")
+    return Guess(intent, float(stated) if isinstance(stated, int | float) else 0.0, said.model)
 
 
 def probability_of(word: str, said: Said) -> float:
