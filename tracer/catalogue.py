@@ -9,11 +9,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Iterable, Iterator, Mapping, Protocol
 from urllib.parse import urlsplit
 
-from tracer.errors import UnknownModel
+from tracer.errors import ConfigError, UnknownModel
 from tracer.messages import ChatAnswer, ChatRequest
 
 
@@ -74,6 +74,7 @@ class Catalogue:
         self._targets: dict[str, Target] = {}
         self._by_origin: dict[str, Target] = {}
         self._started: list[Launcher] = []
+        self._started_in_pid = 0
         # Guards the two tables and the list of started launchers; held while a launcher starts, so that it starts once.
         self._lock = threading.Lock()
         self.add(targets)
@@ -84,8 +85,8 @@ class Catalogue:
             if target.url is not None:
                 self._by_origin[_origin(target.url)] = target
 
-    def __iter__(self) -> Any:
-        return iter(self._targets.values())
+    def __iter__(self) -> Iterator[Target]:
+        return iter(list(self._targets.values()))
 
     def __contains__(self, name: str) -> bool:
         return name in self._targets
@@ -120,26 +121,36 @@ class Catalogue:
                 target.launcher.start()
                 if not self._started:
                     atexit.register(self.stop)
+                    self._started_in_pid = os.getpid()
                 self._started.append(target.launcher)
 
     def stop(self) -> None:
+        """Stop what was started. A forked child that ends leaves its parent's models alone."""
+        if self._started_in_pid != os.getpid():
+            return
         with self._lock:
             while self._started:
                 self._started.pop().stop()
 
 
-def targets_of(models: Mapping[str, Target | Callable[[ChatRequest], ChatAnswer | str] | str]) -> list[Target]:
-    """Read the short forms of ``configure(models=...)``: a Target, a callable, or an endpoint's URL."""
-    targets = []
-    for name, entry in models.items():
-        if isinstance(entry, Target):
-            targets.append(entry)
-        elif isinstance(entry, str):
-            targets.append(Target(name, base_url=entry))
-        else:
-            targets.append(Target(name, call=entry))
-    return targets
+def targets_of(models: Mapping[str, Any] | Iterable[Target]) -> list[Target]:
+    """Read ``configure(models=...)``: Targets, or a mapping of name to Target, callable or endpoint URL; the mapping's
+    name is then what the target is called. Raises ConfigError for anything else."""
+    if not isinstance(models, Mapping):
+        return [_target(getattr(entry, "name", "?"), entry, of_list=True) for entry in models]
+    return [_target(name, entry) for name, entry in models.items()]
+
+
+def _target(name: str, entry: Any, *, of_list: bool = False) -> Target:
+    if isinstance(entry, Target):
+        return entry if entry.name == name else replace(entry, name=name, model=entry.asked_as)
+    if not of_list and isinstance(entry, str) and urlsplit(entry).netloc:
+        return Target(name, base_url=entry)
+    if not of_list and callable(entry):
+        return Target(name, call=entry)
+    accepted = "a Target" if of_list else "a Target, a callable or the URL of an endpoint"
+    raise ConfigError(f"models: {name} must be {accepted}, not {entry!r}")
 
 
 def _origin(url: str) -> str:
-    return urlsplit(url).netloc
+    return urlsplit(url).netloc.lower()

@@ -16,7 +16,8 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tracer.errors import TracerError
+from tracer.errors import CodecError, StoreError, StoreUnreachable, TracerError
+from tracer.terminal import inert, inert_json
 
 _GROUP = "playhead.commands"
 
@@ -25,8 +26,9 @@ class Failed(click.ClickException):
     """An error of ours, as the command line shows it: one line, and the exit code that its class carries."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(" ".join(str(error).split()))
-        self.exit_code = getattr(error, "exit_code", 2)
+        super().__init__(inert(" ".join(str(error).split())))
+        # Click has one number for all; here each error has its own.
+        self.exit_code = getattr(error, "exit_code", 2)  # type: ignore[misc]
 
     def show(self, file: Any = None) -> None:
         click.echo(f"playhead: {self.message}", err=True, file=file)
@@ -71,7 +73,7 @@ def console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(inert_json(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
 @main.command("ls")
@@ -81,7 +83,7 @@ def print_json(value: Any) -> None:
 @click.option("--model", help="Only traces in which this model was called.")
 @click.option("--since", help="Only traces this young: 30m, 12h, 7d.")
 @click.option("--search", help="Only traces in whose inputs, outputs or errors these words occur.")
-@click.option("-n", "--limit", default=30, show_default=True, help="At most this many.")
+@click.option("-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True, help="At most this many.")
 @as_json
 def ls_command(*, failed: bool, as_json: bool, limit: int, search: str | None, **told: str | None) -> None:
     """List traces, newest first."""
@@ -102,7 +104,8 @@ def ls_command(*, failed: bool, as_json: bool, limit: int, search: str | None, *
     elif rows:
         console().print(summary_table(rows, now_ns=time.time_ns()))
     else:
-        click.echo(f"No {wanted.sentence()}." if parameters else "No traces yet. Run a function decorated with @workflow.")
+        nothing = "No traces yet. Run a function decorated with @workflow."
+        click.echo(f"No {wanted.sentence}." if parameters else nothing)
 
 
 @main.command("show")
@@ -128,12 +131,20 @@ def trace_as_json(trace: Any, value_of: Any) -> dict[str, Any]:
     """A whole trace for a program: the fields of ``tracer.model``, with decoded values in place of addresses."""
     from tracer.plain import plain  # noqa: PLC0415
 
+    def value_as_json(ref: Any) -> dict[str, Any]:
+        try:
+            return {"value": plain(value_of(ref))}
+        except StoreUnreachable:
+            raise
+        except (StoreError, CodecError) as error:  # pruned or damaged: the rest of the trace is still worth showing
+            return {"unreadable": str(error)}
+
     def step_as_json(step: Any) -> dict[str, Any]:
         shown: dict[str, Any] = plain(step)
         for side in ("input", "output"):
             ref = getattr(step, side)
             if ref is not None:
-                shown[side] = {**shown[side], "value": plain(value_of(ref))}
+                shown[side] = {**shown[side], **value_as_json(ref)}
         return {**shown, "duration_ns": step.duration_ns}
 
     summary = plain(trace.summary)
@@ -152,11 +163,10 @@ def doctor_command(*, as_json: bool) -> None:
         print_json(report.facts)
     else:
         for name, value in report.facts.items():
-            click.echo(f"{name.replace('_', ' '):<22} {value}")
+            click.echo(f"{name.replace('_', ' '):<22} {inert(str(value))}")
         for problem in report.problems:
-            click.echo(f"problem: {problem}", err=True)
-    if report.unreachable:
-        sys.exit(4)
+            click.echo(f"problem: {inert(problem)}", err=True)
+    sys.exit(report.exit_code)
 
 
 @main.group("db")

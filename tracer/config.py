@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
 from tracer.errors import ConfigError
@@ -52,12 +53,19 @@ def database_url_of(text: str) -> str:
     """A database URL, from a URL or from the plain path of an SQLite file."""
     if "://" in text:
         return text
-    return f"sqlite:///{Path(text).expanduser().resolve()}"
+    return _sqlite_url(Path(text).expanduser().resolve())
+
+
+def _sqlite_url(path: Path) -> str:
+    # In a URL these two would be read as something else than a part of the path.
+    return f"sqlite:///{str(path).replace('%', '%25').replace('?', '%3F')}"
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file behind an SQLite URL, or None for another database."""
-    return Path(unquote(url.split("///", 1)[1])) if url.startswith("sqlite") and "///" in url else None
+    if not (url.startswith("sqlite") and "///" in url):
+        return None
+    return Path(unquote(url.split("///", 1)[1].split("?", 1)[0]))
 
 
 def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any) -> Config:
@@ -67,17 +75,12 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
     """
     env = os.environ if environ is None else environ
     url, home = _places(env, overrides)
-    sample = overrides.get("sample")
-    if sample is None:
-        sample = _number(env, "PLAYHEAD_SAMPLE_RATE", 1.0)
-    if not 0.0 <= sample <= 1.0:
-        raise ConfigError(f"sample must lie between 0 and 1, not {sample!r}")
     return Config(
         database_url=url,
         home=home,
         enabled=_switch(env, overrides, "enabled", "PLAYHEAD_ENABLED", default=True),
         capture_content=_switch(env, overrides, "capture_content", "PLAYHEAD_CAPTURE_CONTENT", default=True),
-        sample=sample,
+        sample=_share(env, overrides.get("sample")),
         strict=_switch(env, overrides, "strict", "PLAYHEAD_STRICT", default=False),
         redact=_rules(overrides.get("redact")),
         journal_cap_bytes=overrides.get("journal_cap_bytes") or 1 << 30,
@@ -94,7 +97,7 @@ def _places(env: Mapping[str, str], overrides: Mapping[str, Any]) -> tuple[str, 
         home = path.parent
     else:
         home = project_root() / ".playhead"
-    return url or f"sqlite:///{home / 'playhead.db'}", home
+    return url or _sqlite_url(home / "playhead.db"), home
 
 
 def _switch(env: Mapping[str, str], overrides: Mapping[str, Any], name: str, variable: str, *, default: bool) -> bool:
@@ -108,18 +111,37 @@ def _switch(env: Mapping[str, str], overrides: Mapping[str, Any], name: str, var
     return default
 
 
-def _number(env: Mapping[str, str], variable: str, default: float) -> float:
-    text = env.get(variable, "").strip()
+def _share(env: Mapping[str, str], given: Any) -> float:
+    name, value = ("sample", given) if given is not None else ("PLAYHEAD_SAMPLE_RATE", env.get("PLAYHEAD_SAMPLE_RATE"))
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return 1.0
     try:
-        return float(text) if text else default
-    except ValueError:
-        raise ConfigError(f"{variable} is {text!r}; it takes a number") from None
+        share = float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise ConfigError(f"{name} is {value!r}; it takes a number from 0 to 1")
+    return share
 
 
-def _rules(rules: str | Sequence[RedactionRule] | None) -> tuple[RedactionRule, ...]:
+def _rules(rules: Any) -> tuple[RedactionRule, ...]:
     if rules is None:
         return ()
-    return (rules,) if isinstance(rules, str) else tuple(rules)
+    given = (rules,) if isinstance(rules, str) or callable(rules) else tuple(rules)
+    for rule in given:
+        if not isinstance(rule, str) and not callable(rule) and not _is_pattern(rule):
+            raise ConfigError(f"redact takes names of keys, (label, pattern) pairs and functions, not {rule!r}")
+    return given
+
+
+def _is_pattern(rule: Any) -> bool:
+    if not (isinstance(rule, tuple) and len(rule) == 2 and all(isinstance(part, str) for part in rule)):
+        return False
+    try:
+        re.compile(rule[1])
+    except re.error as error:
+        raise ConfigError(f"redact: the pattern for {rule[0]} is no regular expression: {error}") from None
+    return True
 
 
 def shown_url(url: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Mapping
 
+from tracer.guard import guard
 from tracer.ids import Anchor
+from tracer.model import Usage
 from tracer.player import Decision, Player, Run
 
 if TYPE_CHECKING:
@@ -98,14 +101,16 @@ class ActiveStep:
         *,
         model: str | None = None,
         provider: str | None = None,
-        usage: Mapping[str, Any] | None = None,
+        usage: Usage | Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
         output: Any = UNSET,
     ) -> None:
-        """Say more about this step: who answered, what it used (the fields of ``tracer.model.Usage``), tags to filter by,
-        and ``output=`` to record something else than what is returned."""
-        told = {"model": model, "provider": provider, "usage": dict(usage) if usage else None}
-        self.describe(call={key: value for key, value in told.items() if value is not None}, tags=tags)
+        """Say more about this step: who answered, what it used (a ``tracer.model.Usage``, or its fields), tags to
+        filter by, and ``output=`` to record something else than what is returned."""
+        with guard("describe a step"):
+            counts = asdict(usage) if isinstance(usage, Usage) else dict(usage or {})
+            told = {"model": model, "provider": provider, "usage": counts or None}
+            self.describe(call={key: value for key, value in told.items() if value is not None}, tags=tags)
         if output is not UNSET:
             self._output = (output,)
 
@@ -121,7 +126,7 @@ class ActiveStep:
 
     def score(self, name: str, value: float | bool | str) -> None:  # noqa: FBT001 - a score may well be a verdict
         """Record a judgement of this step, by name."""
-        self.trace.recorder.note(self, "score", name, 0, value)
+        self.trace.recorder.note(self, "score", name, self.occurrence_of(f"{name} (score)"), value)
 
     def finish(self, output: Any) -> None:
         """End this step with its result."""
@@ -129,7 +134,7 @@ class ActiveStep:
 
     def fail(self, error: BaseException, output: Any = None) -> None:
         """End this step with the exception that ended it; ``output`` is what there was of a result, if anything."""
-        self.trace.recorder.fail(self, error, output)
+        self.trace.recorder.fail(self, error, self._output[0] if self._output else output)
 
     @property
     def output(self) -> Any:
@@ -144,7 +149,7 @@ class ActiveStep:
 class NoStep:
     """What ``current()`` gives outside a workflow: takes everything, records nothing."""
 
-    __slots__ = ("output",)
+    __slots__ = ()
     trace_id: str | None = None
     step_id: str | None = None
     is_replay = False
@@ -155,7 +160,24 @@ class NoStep:
     def score(self, name: str, value: float | bool | str) -> None:  # noqa: FBT001
         """Nothing runs, so nothing is scored."""
 
+    @property
+    def output(self) -> Any:
+        return None
+
+    @output.setter
+    def output(self, value: Any) -> None:
+        """One object serves all code outside workflows: it must not keep anything."""
+
 
 CURRENT: ContextVar[ActiveStep | None] = ContextVar("playhead_step", default=None)
 #: The player that the next workflow to begin runs under.
 NEXT_PLAYER: ContextVar[Player | None] = ContextVar("playhead_player", default=None)
+
+
+def leave(token: Token[ActiveStep | None]) -> None:
+    """Make the step that ran before the running one again."""
+    try:
+        CURRENT.reset(token)
+    except ValueError:
+        # An async generator may be closed by another task than the one that began it: there, no step was set.
+        return

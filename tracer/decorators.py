@@ -1,5 +1,5 @@
-"""``@workflow``, ``@step``, ``@effect`` and ``span``: one begin and end, and four thin wrappers around it, because Python
-has four kinds of function.
+"""``@workflow``, ``@step`` and ``@effect``: one begin and end, and four thin wrappers around it, because Python has
+four kinds of function.
 
 Outside a workflow a decorated step is the plain function.
 """
@@ -10,16 +10,20 @@ import functools
 import inspect
 import sys
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence, get_args
+from types import CoroutineType
+from typing import Any, Awaitable, Callable, Mapping, Protocol, Sequence, TypeVar, get_args, overload
 
 from tracer import generators, recorder
 from tracer.binding import MAIN_AGAIN, Binder
-from tracer.context import CURRENT, RUN, UNSET, ActiveStep
+from tracer.context import CURRENT, RUN, UNSET, ActiveStep, leave
 from tracer.errors import ConfigError
 from tracer.fingerprint import fingerprint
 from tracer.guard import guard
 from tracer.model import Kind
-from tracer.player import Answer, Raise
+from tracer.player import Answer, Raise, ReplayStopped
+
+#: Whatever is decorated: a function of any of the four kinds, a classmethod, a staticmethod, a callable object.
+F = TypeVar("F", bound=Callable[..., Any])
 
 KINDS = frozenset(get_args(Kind))
 
@@ -34,7 +38,7 @@ class Spec:
         kind: str,
         name: str | None = None,
         model: str | None = None,
-        hidden: Sequence[str] = (),
+        hidden: str | Sequence[str] = (),
         capture: bool = True,
         effect: bool = False,
         stand_in: tuple[Any, ...] = (),
@@ -43,26 +47,38 @@ class Spec:
     ) -> None:
         self.function = function
         self.kind = kind
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         self.model = model
-        self.hidden = frozenset(hidden)
         self.capture = capture
         self.effect = effect
         self.stand_in = stand_in
         self.version = version
         self.tags = dict(tags or {})
-        self.binder = Binder(getattr(function, "__func__", function))
+        self.binder = Binder(function)
+        self.hidden = _hidden_names(hidden, self.binder, self.name)
+        self._fingerprint: tuple[str | None, ...] = ()
+        self._entry: dict[str, str | None] | None = None
 
-    @functools.cached_property
+    # Not cached_property: in Python 3.11 it holds a lock, which a fork would leave locked for good.
+
+    @property
     def fingerprint(self) -> str | None:
         """Taken at the first call, when the module that the function names things of is complete."""
-        with guard("take a function's fingerprint"):
-            return fingerprint(self.function)
-        return None
+        if not self._fingerprint:
+            taken: str | None = None
+            with guard("take a function's fingerprint"):
+                taken = fingerprint(self.function)
+            self._fingerprint = (taken,)
+        return self._fingerprint[0]
 
-    @functools.cached_property
+    @property
     def entry(self) -> dict[str, str | None]:
         """How a replay finds this workflow again (model.Entry)."""
+        if self._entry is None:
+            self._entry = self._find_entry()
+        return self._entry
+
+    def _find_entry(self) -> dict[str, str | None]:
         module = self.function.__module__
         if module == MAIN_AGAIN:
             module = "__main__"
@@ -75,10 +91,18 @@ class Spec:
             root = str(folder if module == "__main__" else folder.joinpath(*[".."] * module.count(".")).resolve())
         return {
             "module": module,
-            "qualname": self.function.__qualname__,
+            "qualname": getattr(self.function, "__qualname__", self.name),
             "file": None if path is None else str(path),
             "root": root,
         }
+
+
+def _hidden_names(hidden: str | Sequence[str], binder: Binder, name: str) -> frozenset[str]:
+    """The inputs to hide, as the binder names them. A misspelt name would be a secret on disk: it is refused."""
+    wanted = frozenset({hidden} if isinstance(hidden, str) else hidden)
+    if unknown := binder.unknown(wanted):
+        raise ConfigError(f"{name} has no input to redact of the name {', '.join(sorted(unknown))}")
+    return wanted | {f"*{each}" for each in wanted}
 
 
 def begin(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ActiveStep | None:
@@ -89,6 +113,8 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activ
     step: ActiveStep | None = None
     with guard("record a step"):
         step = _begin_below(spec, parent, args, kwargs)
+    if step is None and parent.trace.player is not None:
+        raise ReplayStopped(f"{spec.name} can't be recorded, and a replay runs nothing that it was not asked about")
     return step
 
 
@@ -117,6 +143,9 @@ def _begin_below(spec: Spec, parent: ActiveStep, args: tuple[Any, ...], kwargs: 
 
 
 def _begin_root(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ActiveStep | None:
+    player = recorder.awaited()
+    if recorder.recorder() is None and player is None:
+        return None
     step: ActiveStep | None = None
     with guard("begin a trace"):
         step = recorder.begin_trace(
@@ -128,6 +157,8 @@ def _begin_root(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
             arguments=(args, kwargs),
             attrs={"workflow": spec.name, "entry": spec.entry, "version": spec.version, "tags": spec.tags},
         )
+    if step is None and player is not None:
+        raise ReplayStopped(f"{spec.name} can't be recorded, and a replay runs nothing that it was not asked about")
     return step
 
 
@@ -143,15 +174,21 @@ def served(step: ActiveStep, decision: Answer | Raise) -> Any:
 def wrap(spec: Spec) -> Callable[..., Any]:
     """The recorded form of a function, of the same kind as the function itself."""
     function = spec.function
-    if inspect.isasyncgenfunction(function):
+    # An object that can be called is what its __call__ is; a partial is what is inside it, which inspect knows.
+    is_object = not isinstance(function, functools.partial) and not hasattr(function, "__code__")
+    called: Any = type(function).__call__ if is_object else function
+    if inspect.isasyncgenfunction(called):
         wrapper: Callable[..., Any] = generators.wrap_async(function, functools.partial(begin, spec))
-    elif inspect.isgeneratorfunction(function):
+    elif inspect.isgeneratorfunction(called):
         wrapper = generators.wrap(function, functools.partial(begin, spec))
-    elif inspect.iscoroutinefunction(function):
+    elif inspect.iscoroutinefunction(called):
         wrapper = _wrap_async(spec)
     else:
         wrapper = _wrap_sync(spec)
-    return functools.wraps(function)(wrapper)
+    recorded: Any = functools.wraps(function)(wrapper)
+    #: By which a replay knows that what it is about to call is a workflow, whose steps will be asked for.
+    recorded.__playhead__ = spec.kind
+    return recorded  # type: ignore[no-any-return]  # the wrapper just made
 
 
 def _wrap_sync(spec: Spec) -> Callable[..., Any]:
@@ -170,7 +207,9 @@ def _wrap_sync(spec: Spec) -> Callable[..., Any]:
             step.fail(error)
             raise
         finally:
-            CURRENT.reset(token)
+            leave(token)
+        if type(result) is CoroutineType:  # a plain function around an async one: it has not run yet
+            return _awaited(step, result)
         step.finish(result)
         return result
 
@@ -186,52 +225,88 @@ def _wrap_async(spec: Spec) -> Callable[..., Any]:
             return await function(*args, **kwargs)
         if step.decision is not RUN and isinstance(step.decision, Answer | Raise):
             return served(step, step.decision)
-        token = CURRENT.set(step)
-        try:
-            result = await function(*args, **kwargs)
-        except BaseException as error:
-            step.fail(error)
-            raise
-        finally:
-            CURRENT.reset(token)
-        step.finish(result)
-        return result
+        return await _awaited(step, function(*args, **kwargs))
 
     return call
 
 
+async def _awaited(step: ActiveStep, coroutine: Awaitable[Any]) -> Any:
+    token = CURRENT.set(step)
+    try:
+        result = await coroutine
+    except BaseException as error:
+        step.fail(error)
+        raise
+    finally:
+        leave(token)
+    step.finish(result)
+    return result
+
+
+class Decorator(Protocol):
+    """What a decorator with arguments gives: it leaves the type of what it decorates as it is."""
+
+    def __call__(self, function: F, /) -> F: ...
+
+
+@overload
+def workflow(function: F, /) -> F: ...
+@overload
 def workflow(
-    function: Any = None,
     *,
     name: str | None = None,
     version: str | None = None,
     tags: Mapping[str, Any] | None = None,
-    redact: Sequence[str] = (),
+    redact: str | Sequence[str] = (),
+    capture: bool = True,
+) -> Decorator: ...
+def workflow(  # noqa: PLR0913 - each is one thing to say about a workflow
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    redact: str | Sequence[str] = (),
     capture: bool = True,
 ) -> Any:
     """Record each call of this function as a trace. A workflow called inside another is a step of it.
 
     ``version`` and ``tags`` are kept with the trace, to filter by; ``redact`` names inputs that must not be stored;
-    ``capture=False`` stores neither inputs nor outputs.
+    ``capture=False`` stores no inputs, outputs or error messages, neither of it nor of what runs inside it.
     """
     told = {"kind": "workflow", "name": name, "version": version, "tags": tags, "hidden": redact, "capture": capture}
     return _decorate(function, told)
 
 
-def step(  # noqa: PLR0913 - each is one thing to say about a step
-    function: Any = None,
+@overload
+def step(function: F, /) -> F: ...
+@overload
+def step(
     *,
     kind: Kind = "step",
     name: str | None = None,
     model: str | None = None,
-    redact: Sequence[str] = (),
+    redact: str | Sequence[str] = (),
+    capture: bool = True,
+    tags: Mapping[str, Any] | None = None,
+) -> Decorator: ...
+def step(  # noqa: PLR0913 - each is one thing to say about a step
+    function: Any = None,
+    /,
+    *,
+    kind: Kind = "step",
+    name: str | None = None,
+    model: str | None = None,
+    redact: str | Sequence[str] = (),
     capture: bool = True,
     tags: Mapping[str, Any] | None = None,
 ) -> Any:
     """Record each call of this function, made inside a workflow, as a step of its trace.
 
-    ``kind`` is one of ``tracer.model.Kind``; ``model`` names the model that the function itself is (a classifier of your
-    own); ``redact`` names inputs that must not be stored; ``capture=False`` stores neither inputs nor outputs.
+    ``kind`` is one of ``tracer.model.Kind``; ``model`` names the model that the function itself is (a classifier of
+    your own); ``redact`` names inputs that must not be stored; ``capture=False`` stores no inputs, outputs or error
+    messages, neither of it nor of what runs inside it.
     """
     if kind not in KINDS:
         raise ConfigError(f"no step kind {kind!r}; the kinds are {', '.join(sorted(KINDS))}")
@@ -239,19 +314,32 @@ def step(  # noqa: PLR0913 - each is one thing to say about a step
     return _decorate(function, told)
 
 
+@overload
+def effect(function: F, /) -> F: ...
+@overload
 def effect(
-    function: Any = None,
     *,
     stand_in: Any = UNSET,
     kind: Kind = "tool",
     name: str | None = None,
-    redact: Sequence[str] = (),
+    redact: str | Sequence[str] = (),
+    capture: bool = True,
+    tags: Mapping[str, Any] | None = None,
+) -> Decorator: ...
+def effect(  # noqa: PLR0913 - likewise
+    function: Any = None,
+    /,
+    *,
+    stand_in: Any = UNSET,
+    kind: Kind = "tool",
+    name: str | None = None,
+    redact: str | Sequence[str] = (),
     capture: bool = True,
     tags: Mapping[str, Any] | None = None,
 ) -> Any:
     """A step with a side effect on the world: a replay never runs it again unless it is named.
 
-    ``stand_in`` is what a replay uses instead where the record has no result: a value, or a function of the same inputs.
+    ``stand_in`` is what a replay uses instead where the record has no result: a value, or a function of the inputs.
     """
     told = {"kind": kind, "name": name, "hidden": redact, "capture": capture, "tags": tags, "effect": True}
     return _decorate(function, {**told, "stand_in": () if stand_in is UNSET else (stand_in,)})
@@ -262,6 +350,7 @@ def _decorate(function: Any, told: dict[str, Any]) -> Any:
         return lambda decorated: _decorate(decorated, told)
     if isinstance(function, classmethod | staticmethod):
         return type(function)(wrap(Spec(function.__func__, **told)))
-    if not callable(function):
-        raise TypeError(f"playhead decorates functions, not {type(function).__name__}")
+    if not callable(function) or isinstance(function, type):
+        given = "classes" if isinstance(function, type) else type(function).__name__
+        raise TypeError(f"playhead decorates functions, not {given}")
     return wrap(Spec(function, **told))

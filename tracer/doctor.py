@@ -1,5 +1,5 @@
-"""What is recorded to where, and what is waiting, refused or wrong: the facts behind ``playhead doctor`` and the viewer's
-health page."""
+"""What is recorded to where, and what is waiting, refused or wrong: the facts behind ``playhead doctor`` and the
+viewer's health page."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ from tracer.reading import open_reading
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``facts`` by name, in the order to show them; ``problems`` as sentences that say what to do."""
+    """``facts`` by name, in the order to show them; ``problems`` as sentences that say what to do. ``exit_code`` is 0
+    where the store can be used, else that of the error: 4 unreachable, 2 written by a newer playhead."""
 
     facts: dict[str, Any]
     problems: tuple[str, ...]
-    unreachable: bool
+    exit_code: int = 0
+
+    @property
+    def unreachable(self) -> bool:
+        return self.exit_code != 0
 
 
 def examine() -> Report:
@@ -40,12 +45,12 @@ def examine() -> Report:
         "store": shown_url(config.database_url),
     }
     problems: list[str] = []
-    unreachable = False
+    exit_code = 0
     try:
         with open_reading() as store:
             told = store.facts()
     except StoreError as error:
-        unreachable = True
+        exit_code = error.exit_code
         problems.append(str(error))
     else:
         for name in ("database", "revision", "traces", "steps", "payloads", "payload_size", "size"):
@@ -54,7 +59,7 @@ def examine() -> Report:
     facts.update(_waiting(config))
     facts["degraded_here"] = dict(degraded)
     problems += [f"this process could not {what} ({times} times)" for what, times in degraded.items()]
-    return Report(facts, tuple(problems), unreachable)
+    return Report(facts, tuple(problems), exit_code)
 
 
 def _waiting(config: Config) -> dict[str, Any]:

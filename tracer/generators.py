@@ -8,11 +8,15 @@ holds the exception).
 from __future__ import annotations
 
 import contextlib
-from typing import Any, AsyncGenerator, Callable, Generator, Iterator, Mapping
+from typing import Any, AsyncGenerator, Callable, Generator, Iterator, Mapping, NamedTuple
 
+from tracer import codec
 from tracer.codec import Yielded
-from tracer.context import CURRENT, ActiveStep
+from tracer.context import CURRENT, ActiveStep, leave
+from tracer.guard import guard
 from tracer.player import Answer, Raise
+
+_FIXED = frozenset({str, bytes, int, float, bool, type(None)})
 
 Begin = Callable[[tuple[Any, ...], Mapping[str, Any]], ActiveStep | None]
 
@@ -41,25 +45,24 @@ def wrap_async(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]
                 yield item
             return
         inner = function(*args, **kwargs)
-        items: list[Any] = []
+        given = _Given(step)
         resume: Callable[[], Any] = inner.__anext__
         while True:
             try:
                 with _running(step):
                     item = await resume()
             except StopAsyncIteration:
-                _finish(step, items, None)
+                given.finish(None)
                 return
             except BaseException as error:
-                _fail(step, items, error)
+                given.fail(error)
                 raise
-            items.append(item)
+            given.add(item)
             try:
                 sent = yield item
             except GeneratorExit as closed:
-                with _running(step):
+                with given.closed_by(closed), _running(step):
                     await inner.aclose()
-                _fail(step, items, closed)
                 raise
             except BaseException as thrown:  # noqa: BLE001 - it goes into the generator, as it would without us
                 resume = _bind(inner.athrow, thrown)
@@ -70,25 +73,24 @@ def wrap_async(function: Callable[..., Any], begin: Begin) -> Callable[..., Any]
 
 
 def _recorded(step: ActiveStep, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    items: list[Any] = []
+    given = _Given(step)
     resume: Callable[[], Any] = inner.__next__
     while True:
         try:
             with _running(step):
                 item = resume()
         except StopIteration as stop:
-            _finish(step, items, stop.value)
+            given.finish(stop.value)
             return stop.value
         except BaseException as error:
-            _fail(step, items, error)
+            given.fail(error)
             raise
-        items.append(item)
+        given.add(item)
         try:
             sent = yield item
         except GeneratorExit as closed:
-            with _running(step):
+            with given.closed_by(closed), _running(step):
                 inner.close()
-            _fail(step, items, closed)
             raise
         except BaseException as thrown:  # noqa: BLE001 - it goes into the generator, as it would without us
             resume = _bind(inner.throw, thrown)
@@ -107,7 +109,8 @@ def _served(step: ActiveStep, decision: Answer | Raise) -> Generator[Any, Any, A
         yield from value
         return None
     yield from value.items
-    if decision.source is not None and decision.source.outcome == "failed" and isinstance(value.returned, BaseException):
+    has_failed = decision.source is not None and decision.source.outcome == "failed"
+    if has_failed and isinstance(value.returned, BaseException):
         raise value.returned
     return value.returned
 
@@ -121,19 +124,50 @@ def _running(step: ActiveStep | None) -> Iterator[None]:
     try:
         yield
     finally:
-        CURRENT.reset(token)
+        leave(token)
 
 
 def _bind(resume: Callable[[Any], Any], value: Any) -> Callable[[], Any]:
     return lambda: resume(value)
 
 
-def _finish(step: ActiveStep | None, items: list[Any], returned: Any) -> None:
-    if step is not None:
-        step.finish(Yielded(tuple(items), returned))
+class _Given:
+    """What a generator has given so far. An item that can change is kept as the bytes it was when it was given."""
+
+    __slots__ = ("_items", "_step")
+
+    def __init__(self, step: ActiveStep | None) -> None:
+        self._step = step
+        self._items: list[Any] = []
+
+    def add(self, item: Any) -> None:
+        if self._step is None or not self._step.capture:
+            return
+        with guard("record what a generator gave"):
+            self._items.append(item if type(item) in _FIXED else _Kept(codec.encode(item).data))
+
+    def finish(self, returned: Any) -> None:
+        if self._step is not None:
+            self._step.finish(self._so_far(returned))
+
+    def fail(self, error: BaseException) -> None:
+        if self._step is not None:
+            self._step.fail(error, self._so_far(None if isinstance(error, GeneratorExit) else error))
+
+    @contextlib.contextmanager
+    def closed_by(self, closed: GeneratorExit) -> Iterator[None]:
+        """The generator is being closed: it ends with that, or with the error that its own cleaning up raises."""
+        try:
+            yield
+        except BaseException as error:
+            self.fail(error)
+            raise
+        self.fail(closed)
+
+    def _so_far(self, returned: Any) -> Yielded:
+        items = (codec.decode(item.data) if isinstance(item, _Kept) else item for item in self._items)
+        return Yielded(tuple(items), returned)
 
 
-def _fail(step: ActiveStep | None, items: list[Any], error: BaseException) -> None:
-    if step is not None:
-        returned = None if isinstance(error, GeneratorExit) else error
-        step.fail(error, Yielded(tuple(items), returned))
+class _Kept(NamedTuple):
+    data: bytes

@@ -11,7 +11,7 @@ import os
 import threading
 import warnings
 from collections import Counter
-from typing import Iterator
+from types import TracebackType
 
 
 class PlayheadWarning(UserWarning):
@@ -28,15 +28,36 @@ def is_strict() -> bool:
     return os.environ.get("PLAYHEAD_STRICT", "").strip().lower() in {"1", "true", "yes", "on"}
 
 
-@contextlib.contextmanager
-def guard(what: str) -> Iterator[None]:
-    """Let no error of ours out. ``what`` completes the sentence "playhead could not ..."."""
-    try:
-        yield
-    except Exception as error:  # our own errors only: no user code runs inside a guard
-        if is_strict():
-            raise
-        report(what, error)
+class guard:  # noqa: N801 - used like a function: ``with guard("record a step"):``
+    """Let no error of ours out. ``what`` completes the sentence "playhead could not ...".
+
+    A class and not a generator: it is entered four times per recorded step.
+    """
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        # Errors of ours only: no user code runs inside a guard, and an interrupt is the user's.
+        if not isinstance(error, Exception) or is_strict():
+            return False
+        report(self._what, error)
+        return True
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def report(what: str, error: BaseException | str) -> None:
@@ -45,8 +66,9 @@ def report(what: str, error: BaseException | str) -> None:
         degraded[what] += 1
         first = degraded[what] == 1
     if first:
-        text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        with contextlib.suppress(PlayheadWarning):  # a warnings filter that raises must not reach the user's call
+        # A filter that makes errors of warnings, or a hook that fails, must not reach the user's call.
+        with contextlib.suppress(Exception):
+            text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
             warnings.warn(
                 f"playhead could not {what} ({text}). Your code is not affected; `playhead doctor` says more.",
                 PlayheadWarning,

@@ -6,7 +6,7 @@ the queue between the user's threads and the writer; there is no second queue.
 
 A process owns one folder, ``<store tag>-<host>-<pid>-<start>``, and holds a lock on its file ``owner`` for as long as
 it lives. Segments are named by number and start with MAGIC. A frame is its length, its CRC-32 and its bytes; a length
-of zero, or a checksum that does not hold, ends a segment.
+of zero, or a checksum that does not hold, ends a segment. What is not wholly read is never deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import contextlib
 import fcntl
 import mmap
 import os
-import shutil
 import socket
 import threading
 import time
@@ -26,6 +25,8 @@ from typing import Iterator, NamedTuple
 
 MAGIC = b"playhd01"
 SEGMENT_BYTES = 4 << 20
+#: Frames are handed out in portions of about this size, so that a reader never holds a whole backlog in memory.
+PORTION_BYTES = 16 << 20
 _HEADER = Struct("<II")
 _LOCK_FILE = "owner"
 #: The length that closes a full segment: "go on in the next one".
@@ -40,6 +41,14 @@ class Position(NamedTuple):
 
 
 START = Position(0, len(MAGIC))
+
+
+class JournalClosed(OSError):
+    """This journal was let go of: its process records into another one, or no more."""
+
+
+class ForeignJournal(ValueError):
+    """A journal that another version of playhead wrote: not to be read, and not to be deleted."""
 
 
 class _Segment:
@@ -74,18 +83,21 @@ class Journal:
 
     def __init__(self, home: Path, store_tag: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         self.owner = f"{store_tag}-{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}"
-        self.folder = home / "journal" / self.owner
-        self.folder.mkdir(parents=True, mode=0o700)
-        self._lock_fd = os.open(self.folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._segment_bytes = segment_bytes
-        # Guards the three fields below, for the length of one copy.
+        self.folder, self._lock_fd = _make_folder(home / "journal", self.owner)
+        # Guards all below, for the length of one copy.
         self._lock = threading.Lock()
-        self._segments: dict[int, _Segment] = {0: _Segment(self._path(0), segment_bytes)}
+        try:
+            self._segments: dict[int, _Segment] = {0: _Segment(self._path(0), segment_bytes)}
+        except OSError:
+            discard(self.folder)
+            self.forget_lock()
+            raise
+        #: How many bytes of journal come before each segment.
+        self._before: dict[int, int] = {0: 0}
         self._number = 0
         self._offset = len(MAGIC)
-        self._appended_bytes = 0
-        self._read_bytes = 0
+        self._dropped_bytes = self._bytes_until(START)
 
     @property
     def end(self) -> Position:
@@ -94,14 +106,17 @@ class Journal:
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes appended and not yet read."""
-        return self._appended_bytes - self._read_bytes
+        """Bytes appended that the store does not have yet."""
+        with self._lock:
+            return self._bytes_until(Position(self._number, self._offset)) - self._dropped_bytes
 
     def append(self, frame: bytes) -> None:
-        """Copy one frame in. Raises OSError when a new segment can't be made (the disk is full)."""
+        """Copy one frame in. Raises JournalClosed, or OSError when a new segment can't be made (the disk is full)."""
         size = len(frame)
         header = _HEADER.pack(size, zlib.crc32(frame))
         with self._lock:
+            if self._number not in self._segments:
+                raise JournalClosed("the journal was closed")
             begin = self._offset
             end = begin + 8 + size
             # Room is kept for the closing frame of the segment.
@@ -114,7 +129,6 @@ class Journal:
             memory[begin + 8 : end] = frame
             memory[begin : begin + 8] = header
             self._offset = end
-            self._appended_bytes += size
 
     def _next_segment(self, frame_bytes: int) -> None:
         number = self._number + 1
@@ -122,6 +136,7 @@ class Journal:
         segment = _Segment(self._path(number), size)
         self._segments[self._number].memory[self._offset : self._offset + 8] = _HEADER.pack(_NEXT, 0)
         self._segments[number] = segment
+        self._before[number] = self._before[self._number] + self._offset
         self._number = number
         self._offset = len(MAGIC)
 
@@ -130,7 +145,8 @@ class Journal:
         end = self.end
         frames: list[bytes] = []
         number, offset = position
-        while len(frames) < limit and (number, offset) < end:
+        portion_bytes = 0
+        while len(frames) < limit and portion_bytes < PORTION_BYTES and (number, offset) < end:
             memory = self._segments[number].memory
             size, _ = _HEADER.unpack_from(memory, offset)
             if size == _NEXT:
@@ -138,23 +154,32 @@ class Journal:
                 continue
             frames.append(memory[offset + 8 : offset + 8 + size])
             offset += 8 + size
-            self._read_bytes += size
+            portion_bytes += size
         return frames, Position(number, offset)
 
     def drop_before(self, position: Position) -> None:
-        """Delete the segments that lie wholly before ``position``: the store has them."""
-        for number in [number for number in self._segments if number < position.segment]:
-            self._segments.pop(number).memory.close()
+        """The store has everything before ``position``: delete the segments that lie wholly before it."""
+        with self._lock:
+            self._dropped_bytes = self._bytes_until(position)
+            gone = {number: self._segments.pop(number) for number in list(self._segments) if number < position.segment}
+            for number in gone:
+                del self._before[number]
+        for number, segment in gone.items():
+            segment.memory.close()
             self._path(number).unlink(missing_ok=True)
 
-    def close(self, *, delete: bool) -> None:
-        """Let go of the folder; ``delete`` it when the store has all of it."""
-        for segment in self._segments.values():
+    def close(self, *, written: Position) -> bool:
+        """Let go of the folder. It is deleted, and True returned, when nothing was appended behind ``written``."""
+        with self._lock:
+            everything = written >= (self._number, self._offset)
+            segments = list(self._segments.values())
+            self._segments.clear()
+        for segment in segments:
             segment.memory.close()
-        self._segments.clear()
-        if delete:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if everything:
+            discard(self.folder)
         self.forget_lock()
+        return everything
 
     def forget_lock(self) -> None:
         """Close the lock's descriptor; in a forked child this leaves the parent's lock as it is."""
@@ -162,8 +187,35 @@ class Journal:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
+    def _bytes_until(self, position: Position) -> int:
+        return self._before[position.segment] + position.offset
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08d}.seg"
+
+
+def _make_folder(journals: Path, owner: str) -> tuple[Path, int]:
+    """A journal's folder and the descriptor that holds its lock. It gets its name when it is locked: a folder that
+    others can see is never without its living owner."""
+    making = journals / f".{owner}"
+    making.mkdir(parents=True, mode=0o700)
+    lock_fd = os.open(making / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return making.rename(journals / owner), lock_fd
+    except OSError:
+        os.close(lock_fd)
+        discard(making)
+        raise
+
+
+def discard(folder: Path) -> None:
+    """Delete a journal of which the store has everything. Segments first and the lock's file last: whoever is killed
+    half-way leaves a journal that can still be adopted."""
+    with contextlib.suppress(OSError):  # another adopter may have been here, or the whole home is gone
+        for path in sorted(folder.iterdir(), key=lambda path: (path.name == _LOCK_FILE, path.name)):
+            path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def is_alive(home: Path, owner: str) -> bool:
@@ -196,28 +248,37 @@ def adopt(folder: Path) -> Iterator[bool]:
 
 def abandoned(home: Path, store_tag: str) -> list[Path]:
     """Journals meant for this store, from this machine, whose owner may be dead. Oldest first."""
-    mine = f"{store_tag}-{socket.gethostname()}-"
-    folders = [folder for folder in (home / "journal").glob(f"{store_tag}-*") if folder.name.startswith(mine)]
-    return sorted(folders, key=lambda folder: folder.stat().st_mtime)
+    host = socket.gethostname()
+    ages: dict[Path, float] = {}
+    for folder in (home / "journal").glob(f"{store_tag}-*"):
+        if _host_of(folder.name) == host:
+            with contextlib.suppress(FileNotFoundError):  # adopted by another process just now
+                ages[folder] = folder.stat().st_mtime
+    return sorted(ages, key=ages.__getitem__)
 
 
 def read_folder(folder: Path, position: Position) -> Iterator[tuple[bytes, Position]]:
-    """Every whole frame of a dead journal behind ``position``. Stops at the first torn one."""
+    """Every whole frame of a dead journal behind ``position``. Of a torn or damaged segment the part behind the damage
+    is lost; the next segment is read all the same. Raises ForeignJournal for one that this version can't read."""
     number, offset = position
     while (path := folder / f"{number:08d}.seg").exists():
         data = path.read_bytes()
-        if data[: len(MAGIC)] != MAGIC:
-            return
-        while True:
-            size, checksum = _HEADER.unpack_from(data, offset) if offset + 8 <= len(data) else (0, 0)
-            if size == _NEXT:
-                break
-            frame = data[offset + 8 : offset + 8 + size]
-            if size == 0 or len(frame) < size or zlib.crc32(frame) != checksum:
-                return
-            offset += 8 + size
-            yield frame, Position(number, offset)
+        if data[: len(MAGIC)] == MAGIC:
+            for frame, behind in _frames_of(data, offset):
+                yield frame, Position(number, behind)
+        elif any(data[: len(MAGIC)]):
+            raise ForeignJournal(f"{path} was not written by this version of playhead")
         number, offset = number + 1, len(MAGIC)
+
+
+def _frames_of(data: bytes, offset: int) -> Iterator[tuple[bytes, int]]:
+    while offset + 8 <= len(data):
+        size, checksum = _HEADER.unpack_from(data, offset)
+        frame = data[offset + 8 : offset + 8 + size]
+        if size in (0, _NEXT) or len(frame) < size or zlib.crc32(frame) != checksum:
+            return
+        offset += 8 + size
+        yield frame, offset
 
 
 def _locked(fd: int) -> bool:

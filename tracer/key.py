@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 _FILE = "key"
@@ -20,13 +21,15 @@ def store_key(home: Path) -> bytes:
     path = home / _FILE
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
-    home.mkdir(parents=True, exist_ok=True)
-    mine = home / f"{_FILE}.{os.getpid()}"
-    fd = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(os.urandom(32))
-    # A link appears whole or not at all, and fails where another process was first.
-    with contextlib.suppress(FileExistsError):
-        os.link(mine, path)
-    mine.unlink()
+    # What is recorded is private by default: only this user may look into a directory that we make.
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd, mine = tempfile.mkstemp(prefix=f"{_FILE}.", dir=home)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(os.urandom(32))
+        # A link appears whole or not at all, and fails where another was first.
+        with contextlib.suppress(FileExistsError):
+            os.link(mine, path)
+    finally:
+        Path(mine).unlink()
     return path.read_bytes()

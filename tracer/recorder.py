@@ -16,13 +16,24 @@ from tracer import config as settings
 from tracer.catalogue import Catalogue, Target, targets_of
 from tracer.config import Config, RedactionRule
 from tracer.context import CURRENT, NEXT_PLAYER, UNSET, ActiveStep, ActiveTrace
-from tracer.errors import TracerError
 from tracer.guard import guard, report
 from tracer.ids import Anchor
-from tracer.player import Player
+from tracer.player import Player, ReplayStopped
 from tracer.recording import Recorder, Unrecorded
 
-__all__ = ["Recorder", "catalogue", "configure", "current_config", "flush", "guard", "hold", "instrument", "open", "recorder", "shutdown"]
+__all__ = [
+    "Recorder",
+    "catalogue",
+    "configure",
+    "current_config",
+    "flush",
+    "guard",
+    "hold",
+    "instrument",
+    "open",
+    "recorder",
+    "shutdown",
+]
 
 _EXIT_TIMEOUT_S = 10.0
 
@@ -47,11 +58,11 @@ def configure(  # noqa: PLR0913 - one door for all settings
     """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
 
     ``database_url`` is a URL or the path of an SQLite file; ``redact`` adds rules: a key's name, a ``(label, pattern)``
-    pair, or a function of a text; ``sample`` is the share of traces to record; ``models`` adds to the catalogue: Targets,
-    or a mapping of name to Target, Python callable or endpoint URL. Raises ConfigError for a value that can't be.
+    pair, or a function of a text; ``sample`` is the share of traces to record; ``models`` adds to the catalogue:
+    Targets, or a mapping of name to Target, Python callable or endpoint URL. Raises ConfigError for a value that can't
+    be, having changed nothing.
     """
-    if models is not None:
-        _catalogue.add(targets_of(models) if isinstance(models, Mapping) else models)
+    targets = [] if models is None else targets_of(models)
     given = {
         "database_url": database_url,
         "home": home,
@@ -62,9 +73,11 @@ def configure(  # noqa: PLR0913 - one door for all settings
     }
     told = {name: value for name, value in given.items() if value is not None}
     if told:
-        settings.from_environment(**{**_overrides, **told})  # so that a wrong value is refused here, not at the first step
+        # So that a wrong value is refused here, not at the first step.
+        settings.from_environment(**{**_overrides, **told})
         shutdown()
         _overrides.update(told)
+    _catalogue.add(targets)
 
 
 def current_config() -> Config:
@@ -90,7 +103,7 @@ def _make() -> Recorder | None:
             config = current_config()
             if config.enabled:
                 _recorder = Recorder(config, _catalogue)
-        except (OSError, TracerError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
             report("start recording", error)
         _disabled = _recorder is None
         return _recorder
@@ -98,8 +111,8 @@ def _make() -> Recorder | None:
 
 @contextlib.contextmanager
 def hold(player: Player) -> Iterator[None]:
-    """Put every workflow of this process that begins now, on whatever thread, under ``player``: while a script is loaded
-    to find its workflow, none may run."""
+    """Put every workflow of this process that begins now, on whatever thread, under ``player``: while a script is
+    loaded to find its workflow, none may run."""
     global _held_by  # noqa: PLW0603
     _held_by = player
     try:
@@ -108,14 +121,20 @@ def hold(player: Player) -> Iterator[None]:
         _held_by = None
 
 
+def awaited() -> Player | None:
+    """The player that the next workflow begins under, if one waits for it."""
+    return NEXT_PLAYER.get() or _held_by
+
+
 def begin_trace(name: str, *, attrs: dict[str, Any], **fields: Any) -> ActiveStep | None:
     """Begin a workflow: its root step, under the player that waits for it, if one does. None: recording is off."""
     active = recorder()
     if active is None:
         return None
-    player = NEXT_PLAYER.get() or _held_by
+    player = awaited()
     if player is None and not active.accepts():
-        return ActiveStep(ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None), None, b"", name, "workflow", name, capture=False)
+        unrecorded = ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None)
+        return ActiveStep(unrecorded, None, b"", name, "workflow", name, capture=False)
     instrument()
     if player is not None:
         # Taken: a workflow inside this one is a step of it, and one beside it is nobody's replay.
@@ -125,8 +144,8 @@ def begin_trace(name: str, *, attrs: dict[str, Any], **fields: Any) -> ActiveSte
 
 
 def instrument() -> None:
-    """Catch model calls at the HTTP clients from now on. The first workflow does this by itself, so that importing tracer
-    touches nothing; call it where clients are wrapped by others and the order matters."""
+    """Catch model calls at the HTTP clients from now on. The first workflow does this by itself, so that importing
+    tracer touches nothing; call it where clients are wrapped by others and the order matters."""
     from tracer import http  # noqa: PLC0415
 
     http.install()
@@ -151,6 +170,8 @@ def open(  # noqa: A001 - read as recorder.open
             arguments=((value,), {}),
             attrs=attrs,
         )
+    if step is None and parent.trace.player is not None:
+        raise ReplayStopped(f"{name} can't be recorded, and a replay runs nothing that it was not asked about")
     return step
 
 
@@ -161,9 +182,9 @@ def flush(timeout_s: float = 10.0) -> bool:
 
 
 def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
-    """Write out what is waiting and stop recording; the next workflow starts it anew. False: some stayed in the journal,
-    from where the next process that opens the store brings it in."""
-    global _recorder, _disabled  # noqa: PLW0603
+    """Write out what is waiting and stop recording; the next workflow starts it anew. False: some stayed in the
+    journal, from where the next process that opens the store brings it in."""
+    global _recorder, _disabled
     with _lock:
         active, _recorder, _disabled = _recorder, None, False
     return active is None or active.close(timeout_s)

@@ -5,9 +5,11 @@ Encode, redact, append to the journal: no database and no network here. ``tracer
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import threading
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from tracer import codec
@@ -17,8 +19,10 @@ from tracer.events import Event, Finished, Noted, Started, pack
 from tracer.failures import failure_of
 from tracer.guard import guard, report
 from tracer.ids import Anchor, new_step_id, new_trace_id
-from tracer.journal import Journal
+from tracer.journal import Journal, JournalClosed
 from tracer.key import NO_INPUT, store_key
+from tracer.model import Failure
+from tracer.plain import plain
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
 from tracer.redact import Redactor
 from tracer.served import below, ending
@@ -27,8 +31,13 @@ from tracer.writer import Writer
 if TYPE_CHECKING:
     from tracer.catalogue import Catalogue
 
-_CANCELLED = ("CancelledError", "GeneratorExit", "KeyboardInterrupt")
+#: By name, because trio is not ours to import.
+_CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt"})
 _NOT_CAPTURED = ("$ (not captured)",)
+# Held while the writer's thread imports the database's library: a fork in between would leave the child with modules
+# that are locked for good.
+_importing = threading.Lock()
+os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
 
 
 class Recorder:
@@ -40,33 +49,44 @@ class Recorder:
         self.redactor = _redactor(config.redact)
         self.key = store_key(config.home)
         self.refused_traces = 0
-        # Guards the making of the two below, once at first and once more in a forked child.
-        self._making = threading.RLock()
-        self.writer.wake()
+        self._journal: Journal | None = None
+        self._writer: Writer | None = None
+        self._closed = False
+        # Guards the making of the two above, once at first and once more in a forked child.
+        self._making = threading.Lock()
+        self._make()
 
-    @cached_property
+    @property
     def journal(self) -> Journal:
-        with self._making:
-            made: Journal | None = self.__dict__.get("journal")
-            return made or Journal(self.config.home, self.config.store_tag)
+        return self._journal or self._make()[0]
 
-    @cached_property
+    @property
     def writer(self) -> Writer:
+        return self._writer or self._make()[1]
+
+    def _make(self) -> tuple[Journal, Writer]:
         with self._making:
-            made: Writer | None = self.__dict__.get("writer")
-            return made or Writer(self.journal, self.config.home, self.config.store_tag, self._open_store)
+            if self._journal is None or self._writer is None:
+                home, tag = self.config.home, self.config.store_tag
+                journal = Journal(home, tag)
+                self._writer = Writer(journal, home, tag, self._open_store)
+                self._journal = journal
+                # What a closed recorder's last steps still say waits on disk for the next process.
+                if not self._closed:
+                    self._writer.wake()
+            return self._journal, self._writer
 
     def forked(self) -> None:
         """In a forked child: the parent's journal and thread are not the child's. Both are made anew when needed."""
-        self._making = threading.RLock()
-        self.__dict__.pop("writer", None)
-        journal: Journal | None = self.__dict__.pop("journal", None)
-        if journal is not None:
-            journal.forget_lock()
+        self._making = threading.Lock()
+        if self._journal is not None:
+            self._journal.forget_lock()
+        self._journal = self._writer = None
 
     def _open_store(self) -> Any:
         # Imported on the writer's thread, so that SQLAlchemy never loads on the caller's.
-        from tracer.store import open_store  # noqa: PLC0415
+        with _importing:
+            from tracer.store import open_store  # noqa: PLC0415
 
         return open_store(self.config.database_url)
 
@@ -108,6 +128,7 @@ class Recorder:
         occurrence = 0 if parent is None else parent.occurrence_of(name)
         label = name if occurrence == 0 else f"{name}[{occurrence}]"
         path = label if parent is None else f"{parent.path}/{label}"
+        capture = capture and self.config.capture_content and (parent is None or parent.capture)
         step = ActiveStep(trace, parent, new_step_id(), name, kind, path, capture=capture)
         clear, kept, lossy = self._encode(value, hidden, capture=capture)
         # The writer takes the identity from the kept bytes, off this thread, unless they are not what is matched.
@@ -119,6 +140,8 @@ class Recorder:
         attrs = {} if attrs is None else attrs
         if effect:
             attrs["effect"] = True
+        if attrs.get("tags"):
+            attrs["tags"] = self._told(attrs["tags"])
         started = Started(
             trace.trace_id,
             step.step,
@@ -178,12 +201,12 @@ class Recorder:
         if value is UNSET:
             return None, None, ()
         encoded = codec.encode(value)
-        if not (capture and self.config.capture_content):
+        if not capture:
             return encoded.data, None, _NOT_CAPTURED
         if hidden:
             shown = {name: "[redacted: by name]" if name in hidden else item for name, item in value.items()}
             kept = codec.encode(shown)
-            lossy = (*kept.lossy, *(f"$.{name} (redacted)" for name in hidden if name in value))
+            lossy = (*kept.lossy, *(f"$.{name} (redacted)" for name in value if name in hidden))
         else:
             kept, lossy = encoded, encoded.lossy
         redacted = self.redactor.redact(kept.data)
@@ -209,7 +232,8 @@ class Recorder:
                 self._end_as_recorded(step, served)
                 return
             _, data, lossy = self._encode(error if output is None else output, frozenset(), capture=step.capture)
-            failure = self.redactor.redact(codec.encode(failure_of(error)).data).data
+            told = failure_of(error) if step.capture else _wordless(failure_of(error))
+            failure = self.redactor.redact(codec.encode(told).data).data
             self._end(step, _outcome_of(error), data, lossy, failure, {})
 
     def _end(  # noqa: PLR0913 - the fields of one event
@@ -223,7 +247,7 @@ class Recorder:
     ) -> None:
         tags, call = step.described()
         if tags:
-            attrs["tags"] = {**attrs.get("tags", {}), **tags}
+            attrs["tags"] = {**attrs.get("tags", {}), **self._told(tags)}
         if call and "call" not in attrs:
             attrs["call"] = self._with_price(call)
         trace = step.trace
@@ -231,6 +255,13 @@ class Recorder:
         self.append(Finished(trace.trace_id, step.step, at_ns, outcome, output, list(lossy), failure, attrs))
         if trace.player is not None and call and isinstance(step.decision, Run):
             trace.player.finished(step.step_id, call=attrs["call"], at_ns=at_ns)
+
+    def _told(self, tags: Mapping[str, Any]) -> dict[str, Any]:
+        """Tags as plain data, without credentials."""
+        encoded = codec.encode(plain(tags)).data
+        kept = self.redactor.redact(encoded).data
+        told: dict[str, Any] = plain(tags if kept is encoded else codec.decode(kept))
+        return told
 
     def _with_price(self, call: dict[str, Any]) -> dict[str, Any]:
         """The call with the price that the catalogue declares for its model, if it does."""
@@ -259,11 +290,23 @@ class Recorder:
 
     def append(self, event: Event) -> None:
         with guard("write to its journal"):
-            self.journal.append(pack(event))
+            try:
+                frame = pack(event)
+            except TypeError:
+                frame = pack(_packable(event))
+            try:
+                self.journal.append(frame)
+            except JournalClosed:
+                self._journal = self._writer = None
+                self.journal.append(frame)
 
     def close(self, timeout_s: float) -> bool:
-        """Write out what is waiting and let go of the journal; False if something had to stay in it."""
-        return self.writer.close(timeout_s)
+        """Write out what is waiting and let go of the journal; False if something had to stay in it.
+
+        A step that still runs may end later: it gets a journal of its own, which the next process brings in.
+        """
+        self._closed = True
+        return self._writer is None or self._writer.close(timeout_s)
 
 
 class Unrecorded:
@@ -271,6 +314,7 @@ class Unrecorded:
     steps (and the workflows inside it) need a parent all the same."""
 
     def begin(self, trace: ActiveTrace, parent: ActiveStep | None, name: str, kind: str, **_: Any) -> ActiveStep:
+        """A parent for what runs below it, and nothing more."""
         return ActiveStep(trace, parent, b"", name, kind, name, capture=False)
 
     def finish(self, step: ActiveStep, output: Any) -> None:
@@ -299,6 +343,35 @@ def _from_record(step: ActiveStep) -> Answer | Raise | None:
 
 
 def _outcome_of(error: BaseException) -> str:
-    if isinstance(error, ReplayStopped):
+    if _is_stop(error):
         return "stopped"
-    return "cancelled" if type(error).__name__ in _CANCELLED else "failed"
+    return "failed" if _CANCELLED.isdisjoint(cls.__name__ for cls in type(error).__mro__) else "cancelled"
+
+
+def _is_stop(error: BaseException) -> bool:
+    """A group of tasks wraps what ended it."""
+    return isinstance(error, ReplayStopped) or (
+        isinstance(error, BaseExceptionGroup) and any(_is_stop(part) for part in error.exceptions)
+    )
+
+
+def _wordless(failure: Failure) -> Failure:
+    """A failure without what was said in it: where content is not captured, a message is content too."""
+    return replace(
+        failure,
+        message="(not captured)",
+        notes=(),
+        cause=None if failure.cause is None else _wordless(failure.cause),
+        group=tuple(_wordless(part) for part in failure.group),
+    )
+
+
+def _packable(event: Event) -> Event:
+    """The same event where something that was said of the step (a tag, a name, a usage) is no plain data."""
+
+    def part_of(part: Any) -> Any:
+        if isinstance(part, bytes):
+            return part
+        return json.loads(json.dumps(plain(part), ensure_ascii=False).encode("utf-8", "replace"))
+
+    return type(event)(*map(part_of, event))

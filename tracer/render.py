@@ -11,8 +11,10 @@ from rich.tree import Tree
 
 from tracer import format as form
 from tracer import providers
+from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.model import PayloadRef, Status, Step, Trace, TraceSummary
 from tracer.plain import plain
+from tracer.terminal import inert
 from tracer.wire import HttpRequest, HttpResponse
 
 ValueOf = Callable[[PayloadRef], Any]
@@ -24,13 +26,12 @@ _DOTS: dict[Status, tuple[str, str]] = {
     "running": ("◐", "blue"),
     "interrupted": ("✂", "bold yellow"),
 }
-_CONTROL = {code: None for code in [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]}
 _MOST = 100
 
 
 def one_line(text: str, most: int = _MOST) -> str:
-    """Recorded text on one line, without control characters that a terminal would obey, cut to ``most``."""
-    line = " ".join(text.split()).translate(_CONTROL)
+    """Recorded text on one line, without what a terminal would obey, cut to ``most``."""
+    line = inert(" ".join(text.split()))
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
@@ -47,12 +48,12 @@ def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
         words = Text(one_line(row.preview, 200))
         if row.error_type is not None:
             reason = f"{row.failed_step or ''} · {form.type_name(row.error_type)}: {one_line(row.error_message or '')}"
-            words = Text(reason, style="red") + Text("  ") + words
+            words = Text(one_line(reason, 200), style="red") + Text("  ") + words
         table.add_row(
             Text(f"{dot} {row.status}", style=style),
             row.trace_id[:16],
             form.relative_time(row.started_ns, now_ns=now_ns).text,
-            Text(row.workflow + (" (replay)" if row.replay_of else "")),
+            Text(one_line(row.workflow) + (" (replay)" if row.replay_of else "")),
             form.shown_duration(row.duration_ns, row.status).text,
             form.tokens(row.input_tokens, row.output_tokens).text if row.model_calls else "",
             form.trace_cost(row).text,
@@ -81,9 +82,10 @@ def _head(trace: Trace) -> Text:
     if row.model_calls:
         parts += [form.plural(row.model_calls, "model call"), f"{row.input_tokens} in / {row.output_tokens} out"]
         parts.append(form.trace_cost(row).text)
-    head = Text.assemble((f"{dot} {row.status} ", style), (trace.trace_id, "bold"), "  ", " · ".join(filter(None, parts)))
+    told = " · ".join(filter(None, parts))
+    head = Text.assemble((f"{dot} {row.status} ", style), (trace.trace_id, "bold"), f"  {told}")
     if row.replay_of:
-        rules = " ".join((trace.plan or {}).get("rules", ()))
+        rules = one_line(" ".join(map(str, (trace.plan or {}).get("rules", ()))), 400)
         head.append(f"\n  a replay of {row.replay_of[:16]} {rules}".rstrip(), style="dim")
     return head
 
@@ -102,14 +104,25 @@ def _step_line(step: Step, value_of: ValueOf | None) -> Text:
         line.append(f"  {form.ORIGIN_WORDS[step.origin]}", style="magenta")
     line.append(f"  {form.shown_duration(step.duration_ns, step.status).text}", style="dim")
     if step.failure is not None:
-        line.append(f"\n  {form.type_name(step.failure.type)}: {one_line(step.failure.message, 160)}", style="red")
+        reason = f"{form.type_name(step.failure.type)}: {step.failure.message}"
+        line.append(f"\n  {one_line(reason, 200)}", style="red")
         own = next((frame for frame in reversed(step.failure.frames) if frame.own), None)
         if own is not None:
-            line.append(f"\n  at {own.file}:{own.line} in {own.function}", style="dim")
-    said = None if value_of is None else _said(step, value_of)
+            line.append(f"\n  at {one_line(f'{own.file}:{own.line} in {own.function}', 400)}", style="dim")
+    said = None if value_of is None else _read(step, value_of)
     if said:
         line.append(f"\n  → {one_line(said, 160)}", style="green" if step.failure is None else "yellow")
     return line
+
+
+def _read(step: Step, value_of: ValueOf) -> str | None:
+    """What a step gave; a value that was pruned or damaged must not hide the rest of the trace."""
+    try:
+        return _said(step, value_of)
+    except StoreUnreachable:
+        raise
+    except (StoreError, CodecError) as error:
+        return f"(not readable: {error})"
 
 
 def _said(step: Step, value_of: ValueOf) -> str | None:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import random as _random
 import uuid
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Callable, Mapping, TypeVar, cast
 
-from tracer.context import CURRENT, RUN, UNSET, ActiveStep, NoStep
+from tracer.context import CURRENT, UNSET, ActiveStep, NoStep, leave
 from tracer.guard import guard
 from tracer.model import Kind
-from tracer.player import Answer, Raise
 
 T = TypeVar("T")
 _NO_STEP = NoStep()
 
 
 def current() -> ActiveStep | NoStep:
-    """The running step, to describe or score it; outside a workflow, something that takes all that and records nothing."""
+    """The running step, to describe or score it; outside a workflow, what takes all that and records nothing."""
     return CURRENT.get() or _NO_STEP
 
 
@@ -36,30 +36,32 @@ class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
         self._kind = kind
         self._input = input
         self._attrs = {"tags": dict(tags)} if tags else {}
-        self._step: ActiveStep | None = None
-        self._token: Any = None
+        #: One entry for each time that the block was entered and not left: a span may be used again, even in itself.
+        self._entered: list[tuple[ActiveStep, Token[ActiveStep | None]] | None] = []
 
     def __enter__(self) -> ActiveStep | NoStep:
         parent = CURRENT.get()
-        if parent is None:
-            return NoStep()
-        with guard("record a span"):
-            self._step = parent.trace.recorder.begin(
-                parent.trace, parent, self._name, self._kind, value=self._input, block=True, attrs=self._attrs
-            )
-        if self._step is None:
-            return NoStep()
-        self._token = CURRENT.set(self._step)
-        return self._step
+        step: ActiveStep | None = None
+        if parent is not None:
+            with guard("record a span"):
+                step = parent.trace.recorder.begin(
+                    parent.trace, parent, self._name, self._kind, value=self._input, block=True, attrs=dict(self._attrs)
+                )
+        self._entered.append(None if step is None else (step, CURRENT.set(step)))
+        return _NO_STEP if step is None else step
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._step is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        entered = self._entered.pop()
+        if entered is None:
             return
-        CURRENT.reset(self._token)
+        step, token = entered
+        leave(token)
         if error is None:
-            self._step.finish(UNSET)
+            step.finish(UNSET)
         else:
-            self._step.fail(error)
+            step.fail(error)
 
 
 def _recorded_value(name: str, make: Callable[[], T]) -> T:
