@@ -18,6 +18,7 @@ from web.rendering import HERE, THEMES, machine, page
 from web.security import Gate
 from web.site import Site
 from web.view.contexts import Chrome, ErrorPage, Link
+from web.view.text import sentence
 
 _HINTS = {
     404: "Check the address, or start from the list.",
@@ -69,14 +70,14 @@ def choose_theme(to: str = "system", back: str = "/") -> Response:
     return response
 
 
-def error_page(request: Request, status: int, sentence: str, hint: str = "") -> Response:
+def error_page(request: Request, status: int, words: str, hint: str = "") -> Response:
     """A page (or JSON, for who asked for JSON) that says what happened in one sentence and offers a way out."""
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
-        return machine({"error": sentence, "hint": hint}, status=status)
+        return machine({"error": words, "hint": hint}, status=status)
     context = ErrorPage(
-        chrome=Chrome(title=sentence[:80], crumbs=(Link("Traces", "/"),), here=str(status)),
+        chrome=Chrome(title=words[:80], crumbs=(Link("Traces", "/"),), here=str(status)),
         status=status,
-        sentence=sentence,
+        sentence=words,
         hint=hint,
         ways_out=(
             Link("All traces", "/"),
@@ -97,10 +98,9 @@ async def _store_error(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException | StarletteHTTPException)
-    sentence = "There is no such page." if error.detail == "Not Found" else str(error.detail)
-    return error_page(request, error.status_code, sentence, _HINTS.get(error.status_code, ""))
+    words = "There is no such page." if error.detail == "Not Found" else str(error.detail)
+    return error_page(request, error.status_code, words, _HINTS.get(error.status_code, ""))
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text[0].upper() + text[1:]
+    return sentence(str(error).strip() or type(error).__name__)

@@ -17,6 +17,7 @@ from tracer.store import Store
 from tracer.writer import adopt_abandoned
 from web.security import Gate
 from web.view.panel import Unreadable
+from web.view.text import sentence
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Site:
         except StoreUnreachable:
             raise
         except StoreError as error:
-            return Unreadable(f"{str(error)[0].upper()}{str(error)[1:]}.")
+            return Unreadable(f"{sentence(str(error))}.")
 
 
 def _site(request: Request) -> Site:

@@ -181,6 +181,14 @@ class TestLooks:
             )
             assert cut == 0, path
 
+    def test_bars_lie_in_their_rows(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['limited']}")
+        script = """rows => rows.map(row => {
+            const bar = row.querySelector('rect').getBoundingClientRect(), box = row.getBoundingClientRect();
+            return Math.round(bar.top - box.top) + ' ' + Math.round(bar.height);
+        })"""
+        assert set(page.eval_on_selector_all("[data-depth]", script)) == {"8 8"}
+
     def test_twenty_six_rows_are_seen_at_once(self, page: Page) -> None:
         page.goto("/")
         script = "all => all.filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"
@@ -201,9 +209,8 @@ class TestLooks:
         page.goto("/")
         for _ in range(12):
             page.keyboard.press("Tab")
-            outlined = page.evaluate(
-                "(e => ['', '::after'].some(p => getComputedStyle(e, p).outlineStyle === 'solid'))(document.activeElement)"
-            )
+            outline = "p => getComputedStyle(document.activeElement, p).outlineStyle === 'solid'"
+            outlined = page.evaluate(f"['', '::after'].some({outline})")
             assert outlined, page.evaluate("document.activeElement.outerHTML")
 
 

@@ -25,6 +25,7 @@ from web.view.contexts import Choice, Chrome, Link, ReplayPage
 from web.view.heading import header_of
 from web.view.listing import short_id
 from web.view.planning import command_of, plan_rows, rules_of
+from web.view.text import sentence
 
 router = APIRouter()
 #: One replay at a time: a replay imports modules and holds this process's recorder.
@@ -111,8 +112,7 @@ def _run(site: Site, trace: Trace, filled: _Filled) -> Response | _Trouble:
         with _one_at_a_time:
             done = _replay(site, trace, rules, filled)
     except (ReplayError, TracerError) as error:
-        text = str(error)
-        return _Trouble(text[:1].upper() + text[1:], "Nothing ran. What you entered is still here.", None, 422)
+        return _Trouble(sentence(str(error)), "Nothing ran. What you entered is still here.", None, 422)
     if done.stopped is None:
         return RedirectResponse(f"/diff/{trace.trace_id}/{done.trace_id}", 303)
     look = Link("What it did until there", f"/diff/{trace.trace_id}/{done.trace_id}")
@@ -182,6 +182,5 @@ def _models(site: Site, trace: Trace, *, load: bool) -> tuple[tuple[str, ...], s
             with _one_at_a_time:
                 find(trace.entry)
         except ReplayError as error:
-            text = str(error)
-            return (), text[:1].upper() + text[1:]
+            return (), sentence(str(error))
     return tuple(sorted(target.name for target in recorder.catalogue())), ""

@@ -16,6 +16,7 @@ from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import Chrome, TracesPage
 from web.view.listing import chips_of, choices_of, list_href, row_of, sentence_of
+from web.view.text import sentence
 
 router = APIRouter()
 #: Rows of a page: some 28 are seen at once, and a page stays below 100 KB.
@@ -31,7 +32,7 @@ def show_traces(request: Request, site: CurrentSite, before: str = "") -> Respon
     try:
         wanted = Filter.parse(request.url.query)
     except ConfigError as error:
-        wanted, problem = Filter(), f"{str(error)[0].upper()}{str(error)[1:]}. Showing all traces."
+        wanted, problem = Filter(), f"{sentence(str(error))}. Showing all traces."
     found = site.store.traces(wanted, limit=PAGE_SIZE + 1, before=_cursor(before))
     rows, more = found[:PAGE_SIZE], len(found) > PAGE_SIZE
     next_href = list_href(wanted, before=_mark(rows[-1])) if more else ""

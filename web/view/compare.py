@@ -236,7 +236,9 @@ def _changes(pair: Pair) -> list[Change]:
     outputs = [_at("output", one) for one in pair.outputs]
     raised = any(one.path == "error" for one in outputs)
     facts = [one for one in pair.facts if not (raised and one.path == "outcome")]
-    return [*facts, *outputs, *(_at("input", one) for one in pair.inputs)]
+    model = any(one.path == "model" for one in facts)
+    inputs = [one for one in pair.inputs if not (model and one.path == "$.body.model")]
+    return [*facts, *outputs, *(_at("input", one) for one in inputs)]
 
 
 def _at(side: str, change: Change) -> Change:
@@ -297,12 +299,14 @@ def _in_line(value: Any, limit: int) -> str:
 def _field(change: Change) -> FieldChange:
     sides = [_text(change.before), _text(change.after)]
     before, after = spans(*sides)
-    names = [
-        "" if isinstance(value, (str, Missing, type(None))) else type(value).__name__
-        for value in (change.before, change.after)
-    ]
+    names = [_type_of(value) for value in (change.before, change.after)]
     same = names[0] == names[1]
     return FieldChange(change.path, before, after, "" if same else names[0], "" if same else names[1])
+
+
+def _type_of(value: Any) -> str:
+    """The type's name, where the text alone would not tell it."""
+    return "" if isinstance(value, (str, bool, Missing, type(None))) else type(value).__name__
 
 
 def _text(value: Any) -> str:

@@ -39,6 +39,12 @@ def one_line(text: str, limit: int = 200) -> str:
     return head + "…" if len(text) > limit * 4 else head
 
 
+def sentence(text: str) -> str:
+    """An error's text as the beginning of a sentence; a name that it begins with stays as it is."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() else text
+
+
 def clip(text: str, limit: int = STRING_LIMIT) -> tuple[str, int]:
     """The head of a text and how many characters were left out."""
     return (text, 0) if len(text) <= limit else (text[:limit], len(text) - limit)
