@@ -1,9 +1,9 @@
 """Run a recorded workflow again: with the recorded answers, another model, an edited answer or an injected fault."""
 
 from replay.diff import Diff, diff
+from replay.divergence import Divergence, Stopped
 from replay.errors import EntryNotFound, NotReplayable, PlanError, ReplayError
 from replay.plan import Rule, allow, edit, fail, from_step, live, serve, stand_in, substitute
-from replay.player import Divergence, Stopped
 from replay.run import Replay, replay
 
 __all__ = [

@@ -26,6 +26,7 @@ def _rules(verb: str, option: str, metavar: str, words: str) -> Any:
 @_rules("fail", "--fail", "STEP=FAULT", "Make the step's calls fail: timeout, rate_limited, server_error, bad_json...")
 @_rules("live", "--live", "STEP", "Run this step, and what is in it, for real. Names an effect to let it happen.")
 @_rules("from", "--from", "STEP", "All before this step is recorded, all from there on is live.")
+@_rules("serve", "--serve", "STEP", "Serve this step from the record even where its code has changed.")
 @_rules("allow", "--allow", "STEP", "Let this step send HTTP requests that are no model calls.")
 @_rules("stand_in", "--stand-in", "STEP=JSON", "A result for an effect that the record does not hold.")
 @click.option("--verify", is_flag=True, help="Run every body and serve only the calls: finds what code drifted.")
@@ -40,27 +41,34 @@ def _rules(verb: str, option: str, metavar: str, words: str) -> Any:
 )
 @as_json
 def replay_command(  # noqa: PLR0913 - the options of one command
-    *, trace: str, verify: bool, dry_run: bool, budget_usd: float | None, on_divergence: Any, as_json: bool, **rules: Any
+    *,
+    trace: str,
+    verify: bool,
+    dry_run: bool,
+    budget_usd: float | None,
+    on_divergence: Any,
+    as_json: bool,
+    **rules: Any,
 ) -> None:
     """Run a recorded workflow again. Unchanged steps are served from the record, effects never happen again.
 
-    TRACE is an id, a unique prefix of one, or "latest". Exits with 1 if the workflow raised, with 3 if the replay stopped
-    at a divergence or an effect.
+    TRACE is an id, a unique prefix of one, or "latest". Exits with 1 if the workflow raised, with 3 if the replay
+    stopped at a divergence or an effect.
     """
     from replay.plan import Plan, parse_rule  # noqa: PLC0415 - so that --help needs no database library
     from replay.run import replay  # noqa: PLC0415
     from tracer.reading import open_reading  # noqa: PLC0415
 
-    parsed = [
-        parse_rule(name.removeprefix("rules_"), text) for name, texts in rules.items() for text in texts if texts
-    ]
+    parsed = [parse_rule(name.removeprefix("rules_"), text) for name, texts in rules.items() for text in texts]
     with open_reading() as store:  # adopts what a killed run left, so that it can be replayed
         trace_id = store.resolve(trace)
         if dry_run:
             from replay.preview import preview  # noqa: PLC0415
+            from replay.record import Record  # noqa: PLC0415
 
-            rows = preview(store.trace(trace_id), Plan(tuple(parsed), on_divergence, None, verify))
-            _show_preview(rows, as_json=as_json)
+            plan, recorded = Plan(tuple(parsed), on_divergence, None, verify), store.trace(trace_id)
+            plan.check(recorded)
+            _show_preview(preview(Record(recorded, store.payloads), plan), as_json=as_json)
             return
     done = replay(trace_id, *parsed, on_divergence=on_divergence, budget_usd=budget_usd, verify=verify)
     if as_json:
@@ -94,9 +102,9 @@ def replay_as_json(done: Any) -> dict[str, Any]:
 def _show_replay(done: Any) -> None:
     out = console()
     if done.stopped is not None:
-        out.print(Text(f"■ stopped  {done.stopped}", style="yellow"))
+        out.print(Text(f"■ stopped  {done.stopped}", style="yellow"), soft_wrap=True)
     elif done.error is not None:
-        out.print(Text(f"✗ raised {type(done.error).__name__}: {done.error}", style="red"))
+        out.print(Text(f"✗ raised {type(done.error).__name__}: {done.error}", style="red"), soft_wrap=True)
     else:
         out.print(Text("● completed", style="green"), Text(str(plain(done.output))[:300]))
     cost = "unknown" if done.cost_usd is None else form.dollars(round(done.cost_usd * 1e9))
@@ -106,7 +114,7 @@ def _show_replay(done: Any) -> None:
         f"cost {cost}, saved {saved}"
     )
     for divergence in done.divergences:
-        out.print(Text(f"  ≠ {divergence}", style="dim"))
+        out.print(Text(f"  ≠ {divergence}", style="dim"), soft_wrap=True)
     for rule in done.unused:
         out.print(Text(f"  ! {rule} met no step", style="yellow"))
     out.print(f"new trace {done.trace_id}\ncompare   playhead diff {done.replay_of[:16]} {done.trace_id[:16]}")
@@ -117,7 +125,8 @@ def _show_preview(rows: Any, *, as_json: bool) -> None:
         print_json([plain(row) for row in rows])
         return
     for row in rows:
-        click.echo(f"{'  ' * row.depth}{row.word:<8} {row.path.rsplit('/', 1)[-1]} ({row.kind}){row.reason}")
+        reason = f"  {row.reason}" if row.reason else ""
+        click.echo(f"{row.word:<8} {'  ' * row.depth}{row.path.rsplit('/', 1)[-1]} ({row.kind}){reason}")
 
 
 @click.command("diff")
@@ -173,7 +182,7 @@ def diff_text(found: Any) -> Group:
     return Group(head, Text(), table, Text(), deltas)
 
 
-_SIGNS = {"same": (" ", "dim"), "changed": ("≠", "yellow"), "added": ("+", "green"), "removed": ("−", "red")}
+_SIGNS = {"same": (" ", "dim"), "changed": ("≠", "yellow"), "added": ("+", "green"), "removed": ("-", "red")}
 
 
 def _sentence(found: Any) -> Text:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Iterator, Mapping
 
-#: Of a difference, this many places are worth listing; the rest is counted.
+#: Of a difference, this many places are worth listing.
 MOST_CHANGES = 200
+#: Beyond this depth two values are compared as a whole.
+_DEEPEST = 60
 
 
 class Missing:
@@ -32,7 +34,10 @@ class Change:
 
 
 def compare(before: Any, after: Any) -> tuple[Change, ...]:
-    """Every place where the two differ, outermost first, at most MOST_CHANGES of them."""
+    """Every place where the two differ, in the order of the first, at most MOST_CHANGES of them.
+
+    Types count: 1, 1.0 and True are three values, and so are a list and a tuple of the same items.
+    """
     changes: list[Change] = []
     for change in _walk("$", before, after, 0):
         changes.append(change)
@@ -42,25 +47,26 @@ def compare(before: Any, after: Any) -> tuple[Change, ...]:
 
 
 def _walk(path: str, before: Any, after: Any, depth: int) -> Iterator[Change]:
-    if before is after or (type(before) is type(after) and _equal(before, after)):
+    if before is after:
         return
-    pair = (_parts(before), _parts(after)) if depth < 60 else (None, None)
-    if pair[0] is None or pair[1] is None or type(before) is not type(after):
-        yield Change(path, before, after)
+    left = right = None
+    if type(before) is type(after) and depth < _DEEPEST:
+        left, right = _parts(before), _parts(after)
+    if left is None or right is None:
+        if type(before) is not type(after) or not _equal(before, after):
+            yield Change(path, before, after)
         return
-    left, right = pair
     for key in [*left, *(key for key in right if key not in left)]:
         one, other = left.get(key, MISSING), right.get(key, MISSING)
-        if one is MISSING or other is MISSING:
-            yield Change(path + _place(before, key), one, other)
-        else:
-            yield from _walk(path + _place(before, key), one, other, depth + 1)
+        yield from _walk(path + _place(before, key), one, other, depth + 1)
 
 
 def _parts(value: Any) -> Mapping[Any, Any] | None:
     """A value as a mapping of its parts, or None where it has none worth naming."""
     if isinstance(value, Mapping):
         return value
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return dict(zip(value._fields, value, strict=True))
     if isinstance(value, list | tuple):
         return dict(enumerate(value))
     if is_dataclass(value) and not isinstance(value, type):
@@ -72,13 +78,16 @@ def _parts(value: Any) -> Mapping[Any, Any] | None:
 
 
 def _place(owner: Any, key: Any) -> str:
-    if isinstance(owner, list | tuple):
+    if isinstance(owner, list | tuple) and not hasattr(owner, "_fields"):
         return f"[{key}]"
     return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
 
 
 def _equal(before: Any, after: Any) -> bool:
     try:
-        return bool(before == after) or (before != before and after != after)  # NaN is not a change  # noqa: PLR0124
-    except Exception:  # noqa: BLE001 - a value's own __eq__ may fail (an array's does); then it is looked into instead
+        same = before == after
+        if hasattr(same, "all"):  # an array, whose == is one too
+            return bool(before.shape == after.shape and before.dtype == after.dtype and same.all())
+        return bool(same) or (before != before and after != after)  # NaN is not a change  # noqa: PLR0124
+    except Exception:  # noqa: BLE001 - a value's own __eq__ may fail
         return repr(before) == repr(after)

@@ -6,6 +6,8 @@ equal inputs under the same parents, and by position only among what is left.
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Sequence
 
@@ -43,8 +45,8 @@ class DiffRow:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """``rows`` is the aligned tree in order; ``first`` the row where the two part: the earliest step that differs
-    without a differing step inside it."""
+    """``rows`` is the aligned tree in order; ``first`` the row where the two part: the earliest step that got another
+    input, or that differs without a differing step inside it."""
 
     before: Trace
     after: Trace
@@ -86,11 +88,9 @@ class _Aligner:
 
     def _level(self, before: list[Step], after: list[Step], depth: int) -> list[DiffRow]:
         rows: list[DiffRow] = []
-        for one, other in _pairs(before, after):
+        for one, other in _paired(before, after):
             rows.append(self._row(one, other, depth))
-            # What an edited step had below it is gone by the plan's own word: no difference of its own.
-            replaced = other is not None and other.origin in {"edited", "stood-in"}
-            below = [] if one is None or replaced else self._before.get(one.step_id, [])
+            below = [] if one is None or _is_replaced(other) else self._before.get(one.step_id, [])
             beside = [] if other is None else self._after.get(other.step_id, [])
             rows += self._level(below, beside, depth + 1)
         return rows
@@ -125,39 +125,60 @@ def _tree(trace: Trace) -> dict[str | None, list[Step]]:
     return tree
 
 
-def _pairs(before: Sequence[Step], after: Sequence[Step]) -> list[tuple[Step | None, Step | None]]:
-    """Pair two lists of siblings, in the order of the first with what is only in the second where it came."""
-    partner: dict[str, Step] = {}
-    free = list(before)
-    for same in (_by_source, _by_identity, _by_place):
-        for step in after:
-            if step.step_id not in partner:
-                match = next((one for one in free if same(one, step)), None)
-                if match is not None:
-                    partner[step.step_id] = match
-                    free.remove(match)
+def _is_replaced(step: Step | None) -> bool:
+    """Whether the plan answered in place of this step: what lay below it is gone by its own word, and no difference."""
+    return step is not None and step.origin in {"edited", "stood-in", "injected"}
+
+
+def _paired(before: Sequence[Step], after: Sequence[Step]) -> list[tuple[Step | None, Step | None]]:
+    """Pair two lists of siblings, in the order of the second, with what is only in the first where it came."""
+    partner = _partners(before, after)
+    found = {step.step_id for step in partner.values()}
+    lone = [(at, step) for at, step in enumerate(before) if step.step_id not in found]
+    place = {step.step_id: at for at, step in enumerate(before)}
     paired: list[tuple[Step | None, Step | None]] = []
-    left = list(before)
     for step in after:
         match = partner.get(step.step_id)
-        while match is not None and left and left[0] is not match and left[0] in free:
-            paired.append((left.pop(0), None))
-        if match is not None and match in left:
-            left.remove(match)
+        while match is not None and lone and lone[0][0] < place[match.step_id]:
+            paired.append((lone.pop(0)[1], None))
         paired.append((match, step))
-    return [*paired, *((step, None) for step in left if step in free)]
+    return [*paired, *((step, None) for _, step in lone)]
 
 
-def _by_source(one: Step, other: Step) -> bool:
-    return other.source_step_id == one.step_id
+def _partners(before: Sequence[Step], after: Sequence[Step]) -> dict[str, Step]:
+    """The step of the first list that each one of the second is, by its id: the surest reasons first."""
+    partner: dict[str, Step] = {}
+    taken: set[str] = set()
+    for keys_of in (_recorded, _same_input, _same_place):
+        free: dict[object, deque[Step]] = {}
+        for one in before:
+            if one.step_id not in taken:
+                for key in keys_of(one):
+                    free.setdefault(key, deque()).append(one)
+        for step in after:
+            if step.step_id in partner:
+                continue
+            for key in keys_of(step):
+                queue = free.get(key, deque())
+                while queue and queue[0].step_id in taken:
+                    queue.popleft()
+                if queue and step.step_id not in partner:
+                    partner[step.step_id] = queue.popleft()
+                    taken.add(partner[step.step_id].step_id)
+    return partner
 
 
-def _by_identity(one: Step, other: Step) -> bool:
-    return one.name == other.name and one.identity is not None and one.identity == other.identity
+def _recorded(step: Step) -> tuple[object, ...]:
+    """The step of the record that this one is, or was matched with: two replays of one trace have the same."""
+    return (step.source_step_id or step.step_id,)
 
 
-def _by_place(one: Step, other: Step) -> bool:
-    return one.name == other.name and one.occurrence == other.occurrence
+def _same_input(step: Step) -> tuple[object, ...]:
+    return () if step.identity is None else ((step.name, step.identity),)
+
+
+def _same_place(step: Step) -> tuple[object, ...]:
+    return ((step.name, step.occurrence),)
 
 
 def _failures(one: Step, other: Step) -> tuple[Change, ...]:
@@ -171,22 +192,27 @@ def _said(step: Step) -> str | None:
 
 def _facts(one: Step, other: Step) -> tuple[Change, ...]:
     """What differs beside the values: how it ended, and which model answered."""
-    pairs = [("outcome", one.outcome, other.outcome), ("kind", one.kind, other.kind)]
+    pairs: list[tuple[str, str | None, str | None]] = [
+        ("outcome", one.outcome, other.outcome),
+        ("kind", one.kind, other.kind),
+    ]
     if one.call is not None and other.call is not None:
         pairs.append(("model", one.call.model, other.call.model))
     return tuple(Change(name, left, right) for name, left, right in pairs if left != right)
 
 
 def _first(rows: Sequence[DiffRow]) -> DiffRow | None:
-    """The earliest differing row that has no differing row inside it."""
+    """The earliest row that got another input, or that differs and has no differing row inside it."""
     for index, row in enumerate(rows):
-        if row.word == "same":
-            continue
-        inside = []
-        for later in rows[index + 1 :]:
-            if later.depth <= row.depth:
-                break
-            inside.append(later)
-        if not any(later.word == "changed" or (row.word == "changed" and later.word != "same") for later in inside):
+        if row.word != "same" and (row.word != "changed" or row.inputs or not _differs_inside(rows, index)):
             return row
     return None
+
+
+def _differs_inside(rows: Sequence[DiffRow], index: int) -> bool:
+    for later in itertools.islice(rows, index + 1, None):
+        if later.depth <= rows[index].depth:
+            return False
+        if later.word != "same":
+            return True
+    return False

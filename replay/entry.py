@@ -7,39 +7,41 @@ that calls its workflow at its top level is loaded up to that call: nothing runs
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+import threading
 import types
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterator, Mapping
 
+from replay.divergence import one_line
 from replay.errors import EntryNotFound
 from tracer import recorder
 from tracer.binding import MAIN_AGAIN
 from tracer.model import Entry
 from tracer.player import Call, Decision, ReplayStopped
 
-_AS_MAIN = MAIN_AGAIN
-
-
-class _CalledWhileLoading(ReplayStopped):
-    """The module calls its own workflow at its top level."""
+#: Where a loaded script keeps the text it was loaded from: a script that has changed since is loaded anew.
+_SOURCE = "__playhead_source__"
+# Guards what loading changes for the whole process: the path, the main module, and that no workflow may begin.
+_loading = threading.Lock()
 
 
 class _NothingRuns:
     """A player under which no workflow begins."""
 
     def about(self) -> Mapping[str, Any]:
-        raise _CalledWhileLoading
+        raise ReplayStopped("a workflow is called while its module is loaded")
 
-    def decide(self, call: Call) -> Decision:
-        raise _CalledWhileLoading
+    def decide(self, call: Call) -> Decision:  # noqa: ARG002 - here and below: the protocol's signatures
+        raise ReplayStopped("a workflow is called while its module is loaded")
 
-    def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
-        raise _CalledWhileLoading
+    def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:  # noqa: ARG002
+        return make()
 
     def finished(self, step_id: str, *, call: Mapping[str, Any], at_ns: int) -> None:
-        raise _CalledWhileLoading
+        """Nothing ran."""
 
 
 def find(entry: Entry | None) -> Callable[..., Any]:
@@ -50,9 +52,7 @@ def find(entry: Entry | None) -> Callable[..., Any]:
         raise EntryNotFound(
             f"{entry.qualname} was defined inside another function and can't be imported: pass it, replay(..., fn=it)"
         )
-    if entry.root and entry.root not in sys.path:
-        sys.path.insert(0, entry.root)
-    with recorder.hold(_NothingRuns()):
+    with _loading, _importable(entry.root), recorder.hold(_NothingRuns()):
         module = _script(entry) if entry.module == "__main__" else _module(entry)
     function: Any = module
     for name in entry.qualname.split("."):
@@ -64,19 +64,63 @@ def find(entry: Entry | None) -> Callable[..., Any]:
     return function  # type: ignore[no-any-return]  # just seen to be callable
 
 
+@contextlib.contextmanager
+def at_home(function: Callable[..., Any], entry: Entry | None) -> Iterator[None]:
+    """While the function runs: what its module can import, it can, and where it comes from a script that was loaded
+    again, that is the main module, by which recorded values name their classes."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    is_again = module is not None and module.__name__ == MAIN_AGAIN
+    with _importable(None if entry is None else entry.root), _main(module if is_again else None):
+        yield
+
+
+@contextlib.contextmanager
+def _importable(root: str | None) -> Iterator[None]:
+    if not root or root in sys.path:
+        yield
+        return
+    sys.path.insert(0, root)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the module may have set the path itself
+            sys.path.remove(root)
+
+
+@contextlib.contextmanager
+def _main(module: types.ModuleType | None) -> Iterator[None]:
+    if module is None:
+        yield
+        return
+    before = sys.modules.get("__main__")
+    sys.modules["__main__"] = module
+    try:
+        yield
+    finally:
+        if before is not None:
+            sys.modules["__main__"] = before
+
+
 def _module(entry: Entry) -> types.ModuleType:
     try:
-        return importlib.import_module(entry.module)
-    except _CalledWhileLoading:
+        module = importlib.import_module(entry.module)
+    except ReplayStopped:
         raise EntryNotFound(
             f"importing {entry.module} calls the workflow at its top level: move that call under "
             f'if __name__ == "__main__"'
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EntryNotFound(
-            f"the workflow's module {entry.module} can't be imported any more ({type(error).__name__}: {error}); "
+            f"the workflow's module {entry.module} can't be imported any more ({_said(error)}); "
             f"it was recorded from {entry.file or 'an unknown place'}"
         ) from error
+    found = getattr(module, "__file__", None)
+    if entry.file is not None and Path(entry.file).is_file() and not _is_file(found, entry.file):
+        raise EntryNotFound(
+            f"{entry.module} is another module here ({found or 'built in'}), not the recorded {entry.file}: run the "
+            "replay in a fresh process, or pass the function, replay(..., fn=my_workflow)"
+        )
+    return module
 
 
 def _script(entry: Entry) -> types.ModuleType:
@@ -88,23 +132,35 @@ def _script(entry: Entry) -> types.ModuleType:
             f"the workflow's script {entry.file or '(unknown)'} is not there any more: put it back, or pass the "
             "function, replay(..., fn=my_workflow)"
         )
-    loaded = sys.modules.get(_AS_MAIN)
-    if loaded is not None and _is_file(getattr(loaded, "__file__", None), entry.file):
+    source = Path(entry.file).read_bytes()
+    loaded = sys.modules.get(MAIN_AGAIN)
+    if loaded is not None and _is_file(getattr(loaded, "__file__", None), entry.file) and _source(loaded) == source:
         return loaded
-    module = types.ModuleType(_AS_MAIN)
+    module = types.ModuleType(MAIN_AGAIN)
     module.__file__ = entry.file
-    # Both names, as in multiprocessing: recorded values name their classes by __main__.
-    sys.modules[_AS_MAIN] = sys.modules["__main__"] = module
+    vars(module)[_SOURCE] = source
+    sys.modules[MAIN_AGAIN] = module
+    argv, sys.argv = sys.argv, [entry.file]
     try:
-        code = compile(Path(entry.file).read_bytes(), entry.file, "exec", dont_inherit=True)
-        exec(code, module.__dict__)  # noqa: S102 - the user's own script
-    except _CalledWhileLoading:
+        with _main(module):
+            code = compile(source, entry.file, "exec", dont_inherit=True)
+            exec(code, module.__dict__)  # noqa: S102 - the user's own script
+    except ReplayStopped:
         pass  # all that the workflow needs was defined before it was called
-    except BaseException as error:
-        if not isinstance(error, Exception | SystemExit):
-            raise
-        raise EntryNotFound(f"the script {entry.file} fails while loading ({type(error).__name__}: {error})") from error
+    except (Exception, SystemExit) as error:
+        del sys.modules[MAIN_AGAIN]
+        raise EntryNotFound(f"the script {entry.file} fails while loading ({_said(error)})") from error
+    finally:
+        sys.argv = argv
     return module
+
+
+def _source(module: types.ModuleType) -> bytes | None:
+    return vars(module).get(_SOURCE)
+
+
+def _said(error: BaseException) -> str:
+    return one_line(f"{type(error).__name__}: {error}")
 
 
 def _is_file(one: str | None, other: str | None) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Mapping
 from urllib.parse import urlsplit
 
-from tracer import providers
+from tracer import codec, providers, recorder
 from tracer.model import Step
+from tracer.player import Call
 from tracer.wire import HttpRequest, HttpResponse
 
+_BY_NAME = "[redacted: by name]"
 
-def readable(step: Step, request: Any, value: Any) -> Any:
+
+def readable(step: Step | None, request: Any, value: Any) -> Any:  # noqa: ARG001 - whose value it is: for lenses to come
     """``value``, or for an HTTP response of a known format what it says. ``request`` is the step's recorded input."""
     if isinstance(value, HttpRequest):
         return {"method": value.method, "path": urlsplit(value.url).path, "body": value.body}
@@ -23,3 +26,19 @@ def readable(step: Step, request: Any, value: Any) -> Any:
     if answer.error is not None:
         said["error"] = answer.error
     return {key: part for key, part in said.items() if part not in ((), None)}
+
+
+def shown_input(call: Call) -> Any:
+    """The inputs of a call as they may be shown and compared with recorded ones: secrets are taken out."""
+    if call.input is None:
+        return None
+    active = recorder.recorder()
+    value = codec.decode(call.input if active is None else active.redactor.redact(call.input).data)
+    if not isinstance(value, Mapping):
+        return value
+    hidden = {path.removeprefix("$.").removesuffix(" (redacted)") for path in call.input_lossy if "(redacted)" in path}
+    return {name: _BY_NAME if name in hidden and not _is_redacted(item) else item for name, item in value.items()}
+
+
+def _is_redacted(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("[redacted: ")

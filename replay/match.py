@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Literal, Sequence
+from typing import Iterable, Literal, Sequence
 
 from tracer.fingerprint import comparable
 from tracer.model import Step
@@ -26,81 +26,109 @@ class Match:
     step: Step | None = None
 
 
+_NEW = Match("new")
+
+
 class Matcher:
     """One record, and which of its steps were taken. Not thread-safe: the player holds a lock."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        self.steps = {step.step_id: step for step in steps}
-        self._children: dict[tuple[str | None, str], list[Step]] = defaultdict(list)
-        self._by_identity: dict[tuple[str, str | None], list[Step]] = defaultdict(list)
+        self._steps = {step.step_id: step for step in steps}
+        self._siblings: dict[tuple[str | None, str], list[Step]] = defaultdict(list)
+        self._equal: dict[tuple[str | None, str, str | None], list[Step]] = defaultdict(list)
+        self._anywhere: dict[tuple[str, str | None], list[Step]] = defaultdict(list)
         for step in steps:
-            self._children[step.parent_id, step.name].append(step)
-            self._by_identity[step.name, step.identity].append(step)
-        #: New step id -> recorded step id.
-        self._of: dict[str, str] = {}
+            self._siblings[step.parent_id, step.name].append(step)
+            self._equal[step.parent_id, step.name, step.identity].append(step)
+            self._anywhere[step.name, step.identity].append(step)
+        #: New step id -> recorded step.
+        self._source: dict[str, Step] = {}
+        #: Recorded steps that a call was matched with, as themselves or as the nearest.
+        self._reached: set[str] = set()
+        #: Those of them that a call was matched with as themselves: what lay below them is theirs alone.
+        self._owned: set[str] = set()
+        #: Recorded steps that have answered, by themselves or inside one that was served whole.
         self._taken: set[str] = set()
+        #: Recorded steps that ended without their body: nothing below them will be asked for.
+        self._closed: set[str] = set()
 
-    def source_of(self, step_id: str | None) -> Step | None:
+    def source_of(self, step_id: str) -> Step | None:
         """The recorded step that a step of the replay was matched with."""
-        return None if step_id is None else self.steps.get(self._of.get(step_id, ""))
+        return self._source.get(step_id)
 
     def take(self, call: Call) -> Match:
         """Match a call, and remember it. A parent that is itself new has no recorded children: only "moved" is left."""
+        parent = None if call.parent_id is None else self._source.get(call.parent_id)
         if call.parent_id is None:
             found = self._root(call)
+        elif parent is None:
+            found = self._elsewhere(call)
         else:
-            parent = self.source_of(call.parent_id)
-            found = self._below(call, parent) if parent is not None else self._elsewhere(call)
+            found = self._below(call, parent)
         if found.step is not None:
-            self._of[call.step_id] = found.step.step_id
+            self._source[call.step_id] = found.step
+            self._reached.add(found.step.step_id)
             if found.outcome != "input-changed":
                 self._taken.add(found.step.step_id)
+                self._owned.add(found.step.step_id)
         return found
 
     def _root(self, call: Call) -> Match:
-        root = next((step for step in self.steps.values() if step.parent_id is None), None)
+        root = next((step for step in self._steps.values() if step.parent_id is None), None)
         if root is None:
-            return Match("new")
+            return _NEW
         return Match(_by_code("exact", call, root) if root.identity == call.identity else "input-changed", root)
 
     def _below(self, call: Call, parent: Step) -> Match:
-        siblings = self._children[parent.step_id, call.name]
-        free = [step for step in siblings if step.step_id not in self._taken]
-        equal = [step for step in free if step.identity == call.identity]
-        if equal:
-            nearest = min(equal, key=lambda step: (abs(step.occurrence - call.occurrence), step.occurrence))
-            return Match(_by_code("exact", call, nearest), nearest)
-        moved = self._elsewhere(call)
+        equal = self._equal.get((parent.step_id, call.name, call.identity), [])
+        found = self._nearest(call, equal)
+        if found is not None:
+            return Match(_by_code("exact", call, found), found)
+        # Asked once more than it was recorded, a call is new: another parent's answer is not its own.
+        used_up = bool(equal) and parent.step_id in self._owned
+        moved = _NEW if used_up else self._elsewhere(call)
         if moved.step is not None:
             return moved
-        in_place = next((step for step in free if step.occurrence == call.occurrence), None)
-        return Match("new") if in_place is None else Match("input-changed", in_place)
+        nearest = None if equal else self._nearest(call, self._siblings.get((parent.step_id, call.name), []))
+        return _NEW if nearest is None else Match("input-changed", nearest)
+
+    def _nearest(self, call: Call, steps: list[Step]) -> Step | None:
+        """The free step nearest in position, the earlier of two. ``steps`` are in order, mostly without gaps."""
+        at = call.occurrence
+        if at < len(steps) and steps[at].occurrence == at and steps[at].step_id not in self._taken:
+            return steps[at]
+        free = (step for step in steps if step.step_id not in self._taken)
+        return min(free, key=lambda step: (abs(step.occurrence - at), step.occurrence), default=None)
 
     def _elsewhere(self, call: Call) -> Match:
-        """The same call under a parent that the replay has not come to: it was moved, not changed."""
-        reached = set(self._of.values())
-        for step in self._by_identity[call.name, call.identity]:
-            if step.step_id not in self._taken and step.parent_id not in reached:
-                return Match(_by_code("moved", call, step), step)
-        return Match("new")
+        """The same call under a parent that the replay has not come to, or only guesses at: it was moved, not changed.
+
+        Where several such parents have different answers to it, nobody can tell whose it is: then it is new.
+        """
+        free = [
+            step
+            for step in self._anywhere.get((call.name, call.identity), ())
+            if step.parent_id is not None and step.step_id not in self._taken and step.parent_id not in self._owned
+        ]
+        answers = {(step.outcome, None if step.output is None else step.output.digest) for step in free}
+        parents = {step.parent_id for step in free}
+        if not free or (len(parents) > 1 and len(answers) > 1):
+            return _NEW
+        return Match(_by_code("moved", call, free[0]), free[0])
+
+    def close(self, step: Step, answered: Iterable[Step] = ()) -> None:
+        """The recorded step ended without its body: nothing below it will be asked for. ``answered`` are those steps
+        below it that were served with it."""
+        self._closed.add(step.step_id)
+        self._taken.update(below.step_id for below in answered)
 
     def never_reached(self) -> tuple[Step, ...]:
-        """Recorded steps that no call of the replay was, outermost only: what lies below them was not reached either."""
-        reached = set(self._of.values())
-        covered = {step_id for step_id in self._taken if step_id in reached}
-        missing = []
-        for step in self.steps.values():
-            if step.step_id in covered or step.step_id in reached:
-                continue
-            if step.parent_id in reached and step.parent_id not in self._served:
-                missing.append(step)
-        return tuple(missing)
-
-    _served: frozenset[str] = frozenset()
-
-    def served(self, step: Step) -> None:
-        """The recorded step was served whole: the steps below it count as reached."""
-        self._served = self._served | {step.step_id}
+        """Recorded steps that no call of the replay was, outermost only: nor was what lies below them."""
+        open_parents = self._reached - self._closed
+        gone = self._reached | self._taken
+        return tuple(
+            step for step in self._steps.values() if step.step_id not in gone and step.parent_id in open_parents
+        )
 
 
 def _by_code(outcome: Outcome, call: Call, step: Step) -> Outcome:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Callable, Literal, Mapping
+from typing import Any, Callable, Literal, Mapping, Sequence
 
 from replay.errors import PlanError
 from tracer.catalogue import Target
-from tracer.model import Step
+from tracer.model import Step, Trace
 
 OnDivergence = Literal["stop", "live"]
 #: What ``fail`` can inject (see replay.faults).
@@ -48,6 +48,8 @@ _OPTIONS = {
     "allow": "--allow",
     "from": "--from",
 }
+#: Verbs that change a run by themselves; the others only say what is allowed once something is changed.
+_ACTING = frozenset({"substitute", "edit", "fail", "live", "from"})
 
 
 def substitute(pattern: str, *, model: str | Target) -> Rule:
@@ -101,6 +103,8 @@ def names(pattern: str, path: str) -> bool:
     name = label.split("[", 1)[0]
     if pattern in {name, label, path}:
         return True
+    if pattern.endswith("[0]") and label == name:
+        return pattern in {f"{name}[0]", f"{path}[0]"}
     globbed = any(sign in pattern for sign in "*?")
     # A bracket is an occurrence here, not a set of characters.
     literal = pattern.replace("[", "[[]")
@@ -122,20 +126,45 @@ class Plan:
     budget_nusd: int | None = None
     verify: bool = False
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+    _last_first: dict[str, list[Rule]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for rule in reversed(self.rules):
+            self._last_first.setdefault(rule.verb, []).append(rule)
 
     def rule(self, verb: str, path: str) -> Rule | None:
         """The last rule of this sort that names the step itself."""
-        return next((rule for rule in reversed(self.rules) if rule.verb == verb and names(rule.pattern, path)), None)
+        rules = self._last_first.get(verb)
+        return None if rules is None else next((rule for rule in rules if names(rule.pattern, path)), None)
 
     def rule_above(self, verb: str, path: str) -> Rule | None:
         """The last rule of this sort that names the step or one that it lies in."""
-        return next((rule for rule in reversed(self.rules) if rule.verb == verb and within(rule.pattern, path)), None)
+        rules = self._last_first.get(verb)
+        return None if rules is None else next((rule for rule in rules if within(rule.pattern, path)), None)
 
     def has(self, *verbs: str) -> bool:
-        return any(rule.verb in verbs for rule in self.rules)
+        return any(verb in self._last_first for verb in verbs)
 
-    def reaches_into(self, step: Step, children: Callable[[str], tuple[Step, ...]]) -> bool:
+    def check(self, trace: Trace) -> None:
+        """Refuse rules that come to nothing: a step that a completed trace does not have is a misspelling.
+
+        A run cut short may yet come to it, and so may one that another rule sends another way. Raises PlanError.
+        """
+        root = trace.root
+        for rule in self.rules:
+            if rule.verb == "edit" and root is not None and rule.pattern in {root.name, root.path}:
+                raise PlanError(f"{rule}: {root.name} is the workflow itself, whose code always runs; edit a step")
+        acting = [rule for rule in self.rules if rule.verb in _ACTING]
+        met = [any(names(rule.pattern, step.path) for step in trace.steps) for rule in acting]
+        if acting and not any(met) and trace.summary.status == "completed":
+            rule = acting[0]
+            known = ", ".join(dict.fromkeys(step.name for step in trace.steps))
+            raise PlanError(f"{rule}: no step of this trace is named {rule.pattern!r} (it has {known})")
+
+    def reaches_into(self, step: Step, children: Callable[[str], Sequence[Step]]) -> bool:
         """Whether a rule changes something in this recorded step or below it, so that its body must run again."""
+        if not self.rules:
+            return False
         if step.step_id not in self._reached:
             self._reached[step.step_id] = self._touches(step) or any(
                 self.reaches_into(child, children) for child in children(step.step_id)
@@ -143,13 +172,10 @@ class Plan:
         return self._reached[step.step_id]
 
     def _touches(self, step: Step) -> bool:
-        if self.rule("edit", step.path) or self.rule("live", step.path) or self.rule("from", step.path):
+        if any(self.rule(verb, step.path) for verb in _ACTING):
             return True
-        is_call = step.kind in {"llm", "embedding"}
-        for verb in ("substitute", "fail"):
-            if self.rule(verb, step.path) or (is_call and self.rule_above(verb, step.path)):
-                return True
-        return False
+        above = {"llm": ("substitute", "fail"), "embedding": ("fail",)}.get(step.kind, ())
+        return any(self.rule_above(verb, step.path) for verb in above)
 
     def described(self) -> Mapping[str, Any]:
         """The plan as it is kept with the new trace: the words of the command line."""
@@ -166,6 +192,8 @@ class Plan:
 def parse_rule(verb: str, text: str) -> Rule:
     """A rule from ``STEP=VALUE`` as the command line has it. Raises PlanError, which shows the form."""
     if verb in {"live", "allow", "from", "serve"}:
+        if not text.strip():
+            raise PlanError(f"{_OPTIONS[verb]} takes the name of a step")
         return Rule(verb, text)  # type: ignore[arg-type]  # one of the verbs just named
     pattern, sign, value = text.partition("=")
     option = _OPTIONS[verb]

@@ -1,6 +1,7 @@
 """The player: decides, for each step of a replay, whether it is served, runs, or ends the replay.
 
-The rules are those of docs/replay.md, in the order in which ``decide`` asks them.
+The rules are those of docs/replay.md, in the order in which ``decide`` asks them. Nothing but a stop ever gets out of
+here: an exception would be taken for a failure to record, and the step would run.
 """
 
 from __future__ import annotations
@@ -9,80 +10,55 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping
 
+from replay.budget import Budget
+from replay.calling import apart, to_its_end
 from replay.compare import Change, compare
+from replay.divergence import Divergence, Stopped, short
 from replay.edits import shaped
 from replay.faults import injected
-from replay.lens import readable
+from replay.lens import readable, shown_input
 from replay.match import Match, Matcher
-from replay.plan import Plan
-from tracer import codec
+from replay.plan import Plan, Rule
+from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from tracer.catalogue import Target
-from tracer.model import PayloadRef, Step, Trace
-from tracer.player import Answer, Call, Decision, Raise, ReplayStopped, Run
-from tracer.pricing import price_call
-from tracer.wire import HttpRequest, HttpResponse
+from tracer.model import Origin, Step
+from tracer.player import Answer, Call, Decision, Raise, Run
+from tracer.wire import HttpRequest
 
-MODEL_KINDS = frozenset({"llm", "embedding"})
-#: Kinds whose body reaches out of the process; the others are plain code, which may always run again.
-REACHING_KINDS = MODEL_KINDS | {"retriever", "reranker", "tool", "http"}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What --verify serves; every other body runs.
+_LEAVES = REACHING_KINDS | {"human"}
 
 
 @dataclass(frozen=True, slots=True)
-class Divergence:
-    """A call that the record does not explain, or a recorded one that never came. ``then`` says what was done."""
+class _StandIn:
+    """Ask this function for the result. It is the user's code, so it runs when the player's lock is free again."""
 
-    kind: str
-    path: str
-    then: str
-    step_id: str | None = None
-    recorded_step_id: str | None = None
-    changes: tuple[Change, ...] = ()
-
-    def __str__(self) -> str:
-        words = f"{self.path}: {self.kind}, {self.then}"
-        if self.changes:
-            first = self.changes[0]
-            words += f"; first at {first.path}: {_short(first.before)} -> {_short(first.after)}"
-        return words
-
-
-class Stopped(ReplayStopped):
-    """The replay ends at this divergence."""
-
-    def __init__(self, divergence: Divergence, advice: str) -> None:
-        self.divergence = divergence
-        self.advice = advice
-        super().__init__(f"{divergence}. {advice}")
+    function: Callable[..., Any]
+    source: Step | None
 
 
 class ReplayPlayer:
-    """Plays one recorded trace under one plan. ``value_of`` loads and decodes a payload of the store."""
+    """Plays one recorded trace under one plan. ``targets`` has the model of each substitution, by the rule's id."""
 
-    def __init__(
-        self,
-        trace: Trace,
-        plan: Plan,
-        value_of: Callable[[PayloadRef], Any],
-        targets: Mapping[int, Target],
-    ) -> None:
-        self.trace = trace
+    def __init__(self, record: Record, plan: Plan, targets: Mapping[int, Target]) -> None:
+        self.record = record
         self.plan = plan
+        self.budget = Budget(plan.budget_nusd, record.trace)
         #: The new trace's id, once its root has begun.
         self.new_trace_id: str | None = None
+        #: Why the replay has ended early, if it has. From then on no step runs any more.
+        self.stopped: Stopped | None = None
         self.divergences: list[Divergence] = []
         self.served: list[Step] = []
-        self.live: list[str] = []
-        self.spent_nusd = 0
-        self.unpriced: list[str] = []
+        #: Calls that ran for real: new step id -> path; of nested ones the innermost.
+        self.live: dict[str, str] = {}
         self.used_rules: set[int] = set()
-        self._value_of = value_of
         self._targets = targets
-        self._matcher = Matcher(trace.steps)
-        self._below: dict[str, tuple[Step, ...]] = {}
-        for step in trace.steps:
-            if step.parent_id is not None:
-                self._below[step.parent_id] = (*self._below.get(step.parent_id, ()), step)
+        self._matcher = Matcher(record.trace.steps)
+        self._parents: dict[str, str | None] = {}
+        #: Steps around a model call: what they say of usage and cost is said by the call already.
+        self._around: set[str | None] = set()
         #: Whether anything has gone another way than the record by the plan's own doing: what follows is explained.
         self._changed = False
         self._from_reached = False
@@ -92,16 +68,21 @@ class ReplayPlayer:
     # -- what tracer asks ------------------------------------------------------------------------------------------
 
     def about(self) -> Mapping[str, Any]:
-        return {"replay_of": self.trace.trace_id, "plan": self.plan.described()}
+        return {"replay_of": self.record.trace.trace_id, "plan": self.plan.described()}
 
     def decide(self, call: Call) -> Decision:
         with self._lock:
-            match = self._matcher.take(call)
-            if call.parent_id is None:
-                self.new_trace_id = call.trace_id
-            if call.parent_id is None or call.block:
-                return Run(match.step)
-            return self._by_rule(call, match) or self._by_record(call, match)
+            if self.stopped is not None:
+                raise Stopped(self.stopped.divergence, self.stopped.advice)
+            try:
+                decision = self._decide(call)
+            except Stopped as stop:
+                self.stopped = stop
+                raise
+            except Exception as error:
+                self.stopped = Stopped(self._diverge("undecided", call, None, "stopped"), str(error))
+                raise self.stopped from error
+        return _stood_in(call, decision) if isinstance(decision, _StandIn) else decision
 
     def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
         source = self._matcher.source_of(step_id)
@@ -111,207 +92,224 @@ class ReplayPlayer:
         return make()
 
     def finished(self, step_id: str, *, call: Mapping[str, Any], at_ns: int) -> None:
-        cost, _ = price_call(dict(call), at_ns=at_ns)
         with self._lock:
-            if cost is None:
-                self.unpriced.append(str(call.get("model") or call.get("model_asked") or "an unnamed model"))
-            else:
-                self.spent_nusd += cost.nusd
+            self._around.add(self._parents.get(step_id))
+            if step_id not in self._around:
+                self.budget.settle(step_id, call, at_ns=at_ns)
 
-    # -- the plan's own words --------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """The replay has come to its end: what the record holds and no call asked for is a divergence too."""
+        for step in self._matcher.never_reached():
+            self.divergences.append(Divergence("never-reached", step.path, "left out", None, step.step_id))
 
-    def _by_rule(self, call: Call, match: Match) -> Decision | None:
-        source = match.step
+    # -- the order of decisions ------------------------------------------------------------------------------------
+
+    def _decide(self, call: Call) -> Decision | _StandIn:
+        match = self._matcher.take(call)
+        self._parents[call.step_id] = call.parent_id
+        if call.parent_id is None:
+            self.new_trace_id = call.trace_id
+        if call.parent_id is None or call.block:
+            return Run(match.step)
+        return self._by_rule(call, match.step) or self._by_record(call, match)
+
+    def _by_rule(self, call: Call, source: Step | None) -> Decision | None:
+        """What the plan's own words say of this step; None where they say nothing."""
         if (rule := self._use("edit", call)) is not None:
-            self._changed = True
-            if source is not None:
-                self._matcher.served(source)  # what lies below an edited step is not asked for
-            recorded = self._recorded_value(source)
-            request = call.arguments[0][0] if isinstance(recorded, HttpResponse) else None
-            return Answer(shaped(rule.value, recorded, request=request, path=call.path), "edited", source)
-        if self._is_model_call(call) and (rule := self._use_above("fail", call)) is not None:
-            self._changed = True
-            return injected(rule.value, call, source)
-        if not self._is_model_call(call) and (rule := self._use("fail", call)) and not self._has_model_call(source):
-            self._changed = True
-            return injected(rule.value, call, source)
+            return self._without_body(self._edited(rule, call, source))
+        if (rule := self._fault(call, source)) is not None:
+            return self._without_body(injected(rule.value, call, source))
         if self._use("from", call) is not None:
             self._from_reached = True
-        # An effect happens only when it is itself named, not for lying inside a step that is.
-        by_name = self._use("live", call) if call.effect else self._use_above("live", call)
-        if by_name is not None or (self._from_reached and not call.effect):
+        if self._named_live(call):
             self._changed = True
             return self._go_live(call, source)
-        if self._is_model_call(call) and (rule := self._use_above("substitute", call)) is not None:
+        if (rule := self._substitution(call)) is not None:
             self._changed = True
-            self._keep_budget(call)
-            self.live.append(call.path)
-            return Run(source, target=self._targets[id(rule)], origin="substituted")
+            return self._go_live(call, source, target=self._targets[id(rule)], origin="substituted")
         return None
 
-    def _use(self, verb: str, call: Call) -> Any:
-        rule = self.plan.rule(verb, call.path)
-        if rule is not None:
-            self.used_rules.add(id(rule))
-        return rule
-
-    def _use_above(self, verb: str, call: Call) -> Any:
-        rule = self.plan.rule_above(verb, call.path)
-        if rule is not None:
-            self.used_rules.add(id(rule))
-        return rule
-
-    # -- the record's word -----------------------------------------------------------------------------------------
-
-    def _by_record(self, call: Call, match: Match) -> Decision:
+    def _by_record(self, call: Call, match: Match) -> Decision | _StandIn:
+        """What the record says of this step."""
         source = match.step
         explained = match.outcome in {"exact", "moved"} or (
             match.outcome == "code-changed" and (call.effect or self._use("serve", call) is not None)
         )
-        if explained and source is not None:
-            if match.outcome != "exact":
-                self._diverge(match.outcome, call, source, "served all the same")
-            if not call.effect and self._must_run(source):
-                return Run(match.step)
-            return self._serve(call, source)
-        return self._diverged(call, match)
+        if source is None or not explained:
+            return self._diverged(call, match)
+        if match.outcome != "exact":
+            self._diverge(match.outcome, call, source, "served all the same")
+        if not call.effect and self._must_run(source):
+            return Run(source)
+        leaf = call.effect or self.record.reaches_out(source)
+        if not self.record.ended(source):
+            return self._cut_off(call, source) if leaf else Run(source)
+        result = self.record.result(source)
+        if result.culprit is not None:
+            return self._not_restored(call, source, result.culprit) if leaf else Run(source)
+        return self._serve(call, source, result.value)
 
     def _must_run(self, source: Step) -> bool:
-        """Whether an unchanged step's body runs all the same: the plan reaches into it, or nothing of it can be served."""
-        if self.plan.reaches_into(source, lambda step_id: self._below.get(step_id, ())):
-            return True
-        if source.kind in REACHING_KINDS and not self._below.get(source.step_id):
-            return False
-        lossy = source.output is not None and not source.output.exact
-        return source.outcome is None or lossy or (self.plan.verify and source.kind not in REACHING_KINDS | {"human"})
+        """Whether an unchanged step's body runs all the same: the plan reaches into it, or wants every body run."""
+        return (self.plan.verify and source.kind not in _LEAVES) or self.plan.reaches_into(source, self.record.below)
 
-    def _serve(self, call: Call, source: Step) -> Decision:
-        if source.outcome is None:
-            return self._interrupted(call, source)
-        if source.output is not None and not source.output.exact:
-            culprit = source.output.lossy[0]
-            divergence = self._diverge("not-replayable", call, source, "stopped")
-            raise Stopped(
-                divergence,
-                f"Its recorded output can't be restored at {culprit}: name it with --live {call.name}, or give the "
-                f"result with --edit {call.name}=JSON",
-            )
-        subtree = self._subtree(source)
-        self._matcher.served(source)
+    def _serve(self, call: Call, source: Step, value: Any) -> Decision:
+        subtree = self.record.subtree(source)
+        self._matcher.close(source, subtree)
         self.served += [source, *subtree]
-        value = None if source.output is None else self._value_of(source.output)
+        self._not_around(call)
+        if any(step.call is not None for step in (source, *subtree)):
+            self._around.add(call.parent_id)
         if source.outcome != "ok" and isinstance(value, BaseException):
             return Raise(value, "recorded", source, subtree)
         return Answer(value, "recorded", source, subtree)
 
-    def _interrupted(self, call: Call, source: Step) -> Decision:
-        """The record holds the beginning of this step and no end: nobody knows whether it happened."""
-        if not call.effect and self._live_allowed():
-            return self._go_live(call, source)
-        divergence = self._diverge("interrupted", call, source, "stopped")
-        ways = f"--live {call.name} runs it again, --stand-in {call.name}=JSON gives a result"
-        raise Stopped(divergence, f"The recorded run was cut off inside this step, so it may have happened: {ways}")
-
-    def _diverged(self, call: Call, match: Match) -> Decision:
+    def _diverged(self, call: Call, match: Match) -> Decision | _StandIn:
         """A call that the record does not hold: plain code runs; what reaches out needs the plan's leave."""
         source = match.step
         if call.effect:
-            return self._stand_in(call, match)
+            inputs = short(shown_input(call))
+            why = f"It is an effect that the record does not hold, and it would have run with {inputs}."
+            return self._stand_in(call, source, match.outcome, why)
         if call.kind not in REACHING_KINDS:
             if not self._changed or match.outcome == "code-changed":
                 self._diverge(match.outcome, call, source, "its code runs")
-            return Run(match.step)
+            return Run(source)
         if match.outcome == "code-changed":
             # The body of a decorated step changed: that is plain code; the calls it makes are matched one by one.
-            self._diverge("code-changed", call, source, "its code runs")
-            return self._go_live(call, source) if not self._has_model_call(source) else self._run(match)
-        if self._is_unsafe_http(call) and self.plan.rule_above("allow", call.path) is None:
-            divergence = self._diverge(match.outcome, call, source, "stopped", self._changes(call, source))
-            raise Stopped(divergence, f"It would send an HTTP request that may change something: --allow {call.name}")
-        if self._live_allowed() or self.plan.rule_above("allow", call.path) is not None:
-            self._diverge(match.outcome, call, source, "went live", self._changes(call, source))
+            self._diverge(match.outcome, call, source, "its code runs")
             return self._go_live(call, source)
-        divergence = self._diverge(match.outcome, call, source, "stopped", self._changes(call, source))
+        changes = self._changes(call, source)
+        if self._use_above("allow", call) is not None or (self._live_allowed() and not _is_unsafe_http(call)):
+            self._diverge(match.outcome, call, source, "went live", changes)
+            return self._go_live(call, source)
+        divergence = self._diverge(match.outcome, call, source, "stopped", changes)
+        if _is_unsafe_http(call):
+            raise Stopped(divergence, f"It would send a request that may change something: --allow '{call.name}'")
         raise Stopped(
             divergence, f"Let it run with --live {call.name} or --on-divergence live, or give a result with --edit"
         )
+
+    def _cut_off(self, call: Call, source: Step) -> Decision | _StandIn:
+        """The record holds the beginning of this call and no end: nobody knows whether it happened."""
+        why = "The recorded run was cut off inside this step, so it may have happened."
+        if call.effect:
+            return self._stand_in(call, source, "interrupted", why)
+        if self._live_allowed():
+            self._diverge("interrupted", call, source, "went live")
+            return self._go_live(call, source)
+        divergence = self._diverge("interrupted", call, source, "stopped")
+        raise Stopped(divergence, f"{why} Run it with --live {call.name}, or give its result with --edit")
+
+    def _not_restored(self, call: Call, source: Step, culprit: str) -> Decision | _StandIn:
+        why = f"Its recorded result can't be restored at {culprit}."
+        if call.effect:
+            return self._stand_in(call, source, "not-replayable", why)
+        divergence = self._diverge("not-replayable", call, source, "stopped")
+        raise Stopped(divergence, f"{why} Run it with --live {call.name}, or give its result with --edit")
+
+    # -- ways for a step to go -------------------------------------------------------------------------------------
+
+    def _without_body(self, decision: Decision) -> Decision:
+        """The plan has answered in place of this step: what lay below it in the record is not asked for."""
+        self._changed = True
+        if decision.source is not None:
+            self._matcher.close(decision.source)
+        return decision
+
+    def _go_live(
+        self, call: Call, source: Step | None, *, target: Target | None = None, origin: Origin = "live"
+    ) -> Decision:
+        request = _wire_request(call)
+        if call.kind in MODEL_KINDS and request is not None:
+            refusal = self.budget.refusal(call.step_id, request, target, source)
+            if refusal is not None:
+                raise Stopped(self._diverge("budget", call, source, "stopped"), refusal)
+        if call.kind in REACHING_KINDS or call.effect:
+            self._not_around(call)
+            self.live[call.step_id] = call.path
+        return Run(source, target, origin)
+
+    def _not_around(self, call: Call) -> None:
+        """Of live calls that lie in each other the innermost counts."""
+        parent = call.parent_id
+        while parent is not None:
+            self.live.pop(parent, None)
+            parent = self._parents.get(parent)
+
+    def _edited(self, rule: Rule, call: Call, source: Step | None) -> Decision:
+        recorded = None
+        if source is not None and self.record.ended(source):
+            recorded = self.record.result(source).value
+        request = _wire_request(call) if _is_model_call(call) else None
+        return Answer(shaped(rule.value, recorded, request=request, path=call.path), "edited", source)
+
+    def _stand_in(self, call: Call, source: Step | None, kind: str, why: str) -> Decision | _StandIn:
+        """An effect without a recorded result does not happen: something stands in for it, or the replay ends."""
+        rule = self._use("stand_in", call)
+        if rule is None and not call.stand_in:
+            divergence = self._diverge(kind, call, source, "stopped", self._changes(call, source))
+            raise Stopped(
+                divergence,
+                f"{why} Give a result with --stand-in {call.name}=JSON (or declare one: @effect(stand_in=...)), "
+                f"or let it happen with --live {call.name}",
+            )
+        self._diverge(kind, call, source, "stood in for", self._changes(call, source))
+        if source is not None:
+            self._matcher.close(source)
+        value = call.stand_in[0] if rule is None else rule.value
+        if callable(value):
+            return _StandIn(value, source)
+        recorded = None
+        if source is not None and self.record.ended(source):
+            recorded = self.record.result(source).value
+        return Answer(value if rule is None else shaped(value, recorded, path=call.path), "stood-in", source)
+
+    # -- the plan's words ------------------------------------------------------------------------------------------
+
+    def _use(self, verb: str, call: Call) -> Rule | None:
+        return self._used(self.plan.rule(verb, call.path))
+
+    def _use_above(self, verb: str, call: Call) -> Rule | None:
+        return self._used(self.plan.rule_above(verb, call.path))
+
+    def _used(self, rule: Rule | None) -> Rule | None:
+        if rule is not None:
+            self.used_rules.add(id(rule))
+        return rule
+
+    def _fault(self, call: Call, source: Step | None) -> Rule | None:
+        """The fault to inject here: into the model calls of a step, or into the step itself where it makes none."""
+        if _is_model_call(call):
+            return self._use_above("fail", call)
+        return None if self.record.has_model_call(source) else self._use("fail", call)
+
+    def _named_live(self, call: Call) -> bool:
+        """Whether a rule lets this step run for real. What may change the world happens only when it is itself named,
+        not for lying inside a step that is."""
+        allowed = _is_unsafe_http(call) and self.plan.rule_above("allow", call.path) is not None
+        if (call.effect or _is_unsafe_http(call)) and not allowed:
+            return self._use("live", call) is not None
+        return self._use_above("live", call) is not None or self._from_reached
+
+    def _substitution(self, call: Call) -> Rule | None:
+        """A chat model does not embed: an embedding is substituted only where it is itself named."""
+        if not _is_model_call(call):
+            return None
+        return self._use_above("substitute", call) if call.kind == "llm" else self._use("substitute", call)
 
     def _live_allowed(self) -> bool:
         follows = self._changed and (self.plan.has("substitute", "live") or self._from_reached)
         return follows or self.plan.on_divergence == "live"
 
-    def _go_live(self, call: Call, source: Step | None) -> Run:
-        if self._is_model_call(call):
-            self._keep_budget(call)
-        if call.kind in REACHING_KINDS or call.effect:
-            self.live.append(call.path)
-        return Run(source)
-
-    def _stand_in(self, call: Call, match: Match) -> Decision:
-        rule = self._use("stand_in", call)
-        if rule is not None or call.stand_in:
-            self._diverge(match.outcome, call, match.step, "stood in for")
-            if rule is not None:
-                return Answer(shaped(rule.value, self._recorded_value(match.step)), "stood-in", match.step)
-            value = call.stand_in[0]
-            args, kwargs = call.arguments
-            return Answer(value(*args, **kwargs) if callable(value) else value, "stood-in", match.step)
-        divergence = self._diverge(match.outcome, call, match.step, "stopped", self._changes(call, match.step))
-        raise Stopped(
-            divergence,
-            f"It is an effect that the record does not hold, and it would have run with {self._inputs(call)}. "
-            f"Give a result with --stand-in {call.name}=JSON (or declare one: @effect(stand_in=...)), "
-            f"or let it happen with --live {call.name}",
-        )
-
-    def _keep_budget(self, call: Call) -> None:
-        budget = self.plan.budget_nusd
-        if budget is None:
-            return
-        if self.unpriced:
-            divergence = Divergence("budget", call.path, "stopped", call.step_id)
-            raise Stopped(divergence, f"No price is known for {self.unpriced[0]}, so the budget can't be held")
-        if self.spent_nusd >= budget > 0 or (budget == 0 and self.spent_nusd > 0):
-            divergence = Divergence("budget", call.path, "stopped", call.step_id)
-            raise Stopped(divergence, f"The budget of ${budget / 1e9:g} is spent (${self.spent_nusd / 1e9:g})")
-
-    # -- facts about calls and steps -------------------------------------------------------------------------------
-
-    def _is_model_call(self, call: Call) -> bool:
-        """A model call at the wire. A decorated step of kind llm is code of the user's, and not one."""
-        return call.kind in MODEL_KINDS and self._wire_request(call) is not None
-
-    def _is_unsafe_http(self, call: Call) -> bool:
-        request = self._wire_request(call)
-        return call.kind == "http" and request is not None and request.method.upper() not in _SAFE_METHODS
-
-    @staticmethod
-    def _wire_request(call: Call) -> HttpRequest | None:
-        first = call.arguments[0][0] if call.arguments[0] else None
-        return first if isinstance(first, HttpRequest) else None
-
-    def _has_model_call(self, source: Step | None) -> bool:
-        below = () if source is None else self._subtree(source)
-        return any(step.kind in MODEL_KINDS for step in below)
-
-    def _subtree(self, source: Step) -> tuple[Step, ...]:
-        """The recorded steps below one, parents before children."""
-        children = self._below.get(source.step_id, ())
-        return tuple(step for child in children for step in (child, *self._subtree(child)))
-
-    def _recorded_value(self, source: Step | None) -> Any:
-        return None if source is None or source.output is None else self._value_of(source.output)
-
-    def _inputs(self, call: Call) -> str:
-        args, kwargs = call.arguments
-        return _short(", ".join([*(repr(arg) for arg in args), *(f"{key}={value!r}" for key, value in kwargs.items())]))
+    # -- the report ------------------------------------------------------------------------------------------------
 
     def _changes(self, call: Call, source: Step | None) -> tuple[Change, ...]:
         """Where the new input differs from the recorded one."""
         if source is None or source.input is None or call.input is None:
             return ()
-        before, after = self._value_of(source.input), codec.decode(call.input)
-        return compare(readable(source, None, before), readable(source, None, after))
+        before = self.record.value(source.input)
+        return compare(readable(source, None, before), readable(source, None, shown_input(call)))
 
     def _diverge(
         self, kind: str, call: Call, source: Step | None, then: str, changes: tuple[Change, ...] = ()
@@ -321,12 +319,26 @@ class ReplayPlayer:
         self.divergences.append(divergence)
         return divergence
 
-    def close(self) -> None:
-        """The replay has ended: what the record holds and no call asked for is a divergence too."""
-        for step in self._matcher.never_reached():
-            self.divergences.append(Divergence("never-reached", step.path, "left out", None, step.step_id))
+
+def _is_model_call(call: Call) -> bool:
+    """A model call at the wire. A decorated step of kind llm is code of the user's, and not one."""
+    return call.kind in MODEL_KINDS and _wire_request(call) is not None
 
 
-def _short(value: Any, most: int = 120) -> str:
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
-    return text if len(text) <= most else f"{text[:most]}..."
+def _is_unsafe_http(call: Call) -> bool:
+    """An HTTP request, no model call, whose method says that it may change something."""
+    request = _wire_request(call)
+    return call.kind == "http" and request is not None and request.method.upper() not in _SAFE_METHODS
+
+
+def _wire_request(call: Call) -> HttpRequest | None:
+    first = call.arguments[0][0] if call.arguments[0] else None
+    return first if isinstance(first, HttpRequest) else None
+
+
+def _stood_in(call: Call, wanted: _StandIn) -> Decision:
+    args, kwargs = call.arguments
+    try:
+        return Answer(apart(lambda: to_its_end(wanted.function(*args, **kwargs))), "stood-in", wanted.source)
+    except Exception as error:  # noqa: BLE001 - what a stand-in raises is what the effect raises
+        return Raise(error, "stood-in", wanted.source)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import inspect
 from dataclasses import dataclass
 from typing import Any, Callable, Literal
 
+from replay.calling import apart, to_its_end
 from replay.diff import Diff, diff
-from replay.entry import find
+from replay.divergence import Divergence, Stopped, one_line
+from replay.edits import shaped
+from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
-from replay.plan import Plan, Rule
-from replay.player import REACHING_KINDS, Divergence, ReplayPlayer, Stopped
+from replay.plan import Plan, Rule, names
+from replay.player import ReplayPlayer
+from replay.record import Record, not_restored
 from tracer import recorder
 from tracer.binding import arguments
 from tracer.catalogue import Target
 from tracer.context import NEXT_PLAYER
 from tracer.errors import UnknownModel
-from tracer.model import Step, Trace
-from tracer.store import Store, open_store
+from tracer.model import Trace
+from tracer.player import ReplayStopped
+from tracer.store import open_store
+from tracer.wire import HttpRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Replay:
             return diff(store.trace(self.replay_of), store.trace(self.trace_id), store.value)
 
 
-def replay(  # noqa: PLR0913 - one keyword for each thing a replay may be told
+def replay(
     trace: str,
     *rules: Rule,
     fn: Callable[..., Any] | None = None,
@@ -65,28 +69,49 @@ def replay(  # noqa: PLR0913 - one keyword for each thing a replay may be told
 
     ``trace`` is an id, a unique prefix, or ``latest``. ``fn`` is the workflow where it can't be imported (a closure, a
     notebook). ``on_divergence="live"`` lets a model call that the record does not explain go live; effects never do.
-    ``budget_usd`` stops before a live call once that much was spent. ``verify`` runs every body and serves the calls.
+    ``budget_usd`` stops before the live call that would spend more. ``verify`` runs every body and serves the calls.
     Works the same inside a running event loop. Raises ReplayError or StoreError, before anything has run.
     """
+    if budget_usd is not None and not 0 <= budget_usd < 1e9:
+        raise PlanError(f"a budget is an amount of dollars from 0 on, not {budget_usd!r}")
+    plan = Plan(tuple(rules), on_divergence, None if budget_usd is None else round(budget_usd * 1e9), verify)
+    return apart(lambda: _replay(trace, plan, fn))
+
+
+def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None) -> Replay:
     recorder.flush()
-    url = recorder.current_config().database_url
-    with open_store(url) as store:
+    was = recorder.current_config()
+    with open_store(was.database_url) as store:
         recorded = store.trace(store.resolve(trace))
-        function = fn or find(recorded.entry)
-        # The workflow's module may have configured another store; the replay belongs beside what it replays.
-        recorder.configure(database_url=url, enabled=True)
-        plan = Plan(tuple(rules), on_divergence, None if budget_usd is None else round(budget_usd * 1e9), verify)
-        player = ReplayPlayer(recorded, plan, store.value, _targets(plan))
-        _refuse_unknown_steps(plan, recorded)
-        args, kwargs = _inputs(recorded, store, function)
-        new = _Outcome()
-        _in_own_context(lambda: new.run(function, args, kwargs, player))
-        if new.stopped is None:
-            player.close()
-        recorder.flush()
-        if player.new_trace_id is None:
-            raise NotReplayable(f"{function.__qualname__} began no trace: is it still a @workflow?") from new.error
-        return _result(recorded, player, player.new_trace_id, new, url)
+        plan.check(recorded)
+        record = Record(recorded, store.payloads)
+        try:
+            _record_beside(recorded, was)
+            function = fn or find(recorded.entry)
+            _record_beside(recorded, was)
+            with at_home(function, recorded.entry):
+                player = ReplayPlayer(record, plan, _targets(plan))
+                args, kwargs = _inputs(record, function)
+                _check_edits(plan, record)
+                new = _Outcome()
+                new.run(function, args, kwargs, player)
+            recorder.flush()
+        finally:
+            if not was.enabled:
+                recorder.configure(enabled=False)
+    if player.new_trace_id is None:
+        raise NotReplayable(f"{function.__qualname__} began no trace: is it still a @workflow?") from new.error
+    return _result(player, player.new_trace_id, new, was.database_url)
+
+
+def _record_beside(recorded: Trace, was: Any) -> None:
+    """See to it that the replay is recorded where its record lies, and matched by the same key: the workflow's module
+    may have configured another place when it was imported."""
+    now = recorder.current_config()
+    if (now.database_url, now.home, now.enabled) != (was.database_url, was.home, True):
+        recorder.configure(database_url=was.database_url, home=was.home, enabled=True)
+    if recorder.recorder() is None:
+        raise NotReplayable(f"nothing can be recorded in {was.home}: trace {recorded.trace_id[:8]} can't be replayed")
 
 
 class _Outcome:
@@ -97,100 +122,95 @@ class _Outcome:
     stopped: Stopped | None = None
 
     def run(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], player: ReplayPlayer) -> None:
-        NEXT_PLAYER.set(player)
+        token = NEXT_PLAYER.set(player)
         try:
-            self.output = _finish(function(*args, **kwargs))
-        except Stopped as stop:
-            self.stopped = stop
-        except (KeyboardInterrupt, GeneratorExit):
+            self.output = to_its_end(function(*args, **kwargs))
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the workflow raises is its result
             self.error = error
-
-
-def _finish(result: Any) -> Any:
-    """Run to its end what a call of an async or generator workflow gives."""
-    if inspect.iscoroutine(result):
-        return asyncio.run(result)
-    if inspect.isasyncgen(result):
-        return asyncio.run(_collect(result))
-    return list(result) if inspect.isgenerator(result) else result
-
-
-async def _collect(items: Any) -> list[Any]:
-    return [item async for item in items]
-
-
-def _in_own_context(run: Callable[[], None]) -> None:
-    """Run in a copy of the context; on a thread of its own where this one already runs an event loop."""
-    context = contextvars.copy_context()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        context.run(run)
-        return
-    import threading  # noqa: PLC0415 - only inside a running loop
-
-    thread = threading.Thread(target=context.run, args=(run,), name="playhead-replay")
-    thread.start()
-    thread.join()
+        finally:
+            NEXT_PLAYER.reset(token)
+        if player.stopped is not None:
+            # Whatever the workflow made of it: a group of tasks wraps what it is told, a bare except swallows it.
+            self.output, self.error, self.stopped = None, None, player.stopped
+        elif isinstance(self.error, ReplayStopped):
+            self.error, self.stopped = None, Stopped(Divergence("undecided", "", "stopped"), str(self.error))
+        else:
+            player.close()
 
 
 def _targets(plan: Plan) -> dict[int, Target]:
-    """The target of each substitution. Raises PlanError for a model that is not in the catalogue."""
+    """The target of each substitution. Raises PlanError for a model that is unknown or can't be reached."""
     found = {}
     for rule in plan.rules:
-        if rule.verb == "substitute":
-            try:
-                named = isinstance(rule.value, str)
-                found[id(rule)] = recorder.catalogue().get(rule.value) if named else rule.value
-            except UnknownModel as error:
-                raise PlanError(f"{rule}: {error}") from None
+        if rule.verb != "substitute":
+            continue
+        try:
+            target = recorder.catalogue().get(rule.value) if isinstance(rule.value, str) else rule.value
+        except UnknownModel as error:
+            raise PlanError(f"{rule}: {error}") from None
+        if target.call is None and target.url is None:
+            raise PlanError(f"{rule}: {target.name} can't be reached: give its Target a call, a base_url or a launcher")
+        found[id(rule)] = target
     return found
 
 
-def _refuse_unknown_steps(plan: Plan, recorded: Trace) -> None:
-    """A rule about a step that a completed trace does not have is a misspelling; a run cut short may yet come to it."""
-    from replay.plan import names  # noqa: PLC0415
-
-    if recorded.summary.status != "completed":
-        return
+def _check_edits(plan: Plan, record: Record) -> None:
+    """Give every edited result its shape once before anything runs. Raises PlanError."""
     for rule in plan.rules:
-        if not any(names(rule.pattern, step.path) for step in recorded.steps):
-            known = ", ".join(dict.fromkeys(step.name for step in recorded.steps))
-            raise PlanError(f"{rule}: no step of this trace is named {rule.pattern!r} (it has {known})")
+        for step in record.trace.steps if rule.verb in {"edit", "stand_in"} else ():
+            if names(rule.pattern, step.path) and step.output is not None and record.ended(step):
+                request = None if step.input is None or step.call is None else record.value(step.input)
+                is_call = isinstance(request, HttpRequest)
+                shaped(rule.value, record.result(step).value, request=request if is_call else None, path=step.path)
 
 
-def _inputs(recorded: Trace, store: Store, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
-    root = recorded.root
+def _inputs(record: Record, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
+    """The recorded inputs, as this function takes them. Raises NotReplayable."""
+    root, name = record.trace.root, getattr(function, "__qualname__", repr(function))
+    if getattr(function, "__playhead__", None) != "workflow":
+        raise NotReplayable(f"{name} is no @workflow (any more): decorate it, so that its steps are asked for")
     if root is None or root.input is None:
-        raise NotReplayable(f"trace {recorded.trace_id[:8]} has no recorded input (was it recorded with capture off?)")
-    if not root.input.exact:
         raise NotReplayable(
-            f"the workflow's input can't be restored at {root.input.lossy[0]}: give the workflow plain values, and make "
-            "clients and connections inside it"
+            f"trace {record.trace.trace_id[:8]} has no recorded input (was it recorded with capture off?)"
+        )
+    value = record.value(root.input)
+    culprit = root.input.lossy[0] if root.input.lossy else not_restored(value)
+    if culprit is not None:
+        raise NotReplayable(
+            f"the workflow's input can't be restored at {culprit}: give the workflow plain values, and make clients, "
+            "connections and credentials inside it"
         )
     plain = getattr(function, "__wrapped__", function)
-    return arguments(plain, store.value(root.input))
+    args, kwargs = arguments(plain, value)
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise NotReplayable(
+            f"{name} does not take the recorded inputs ({one_line(str(error))}): have its parameters changed, or is it "
+            "a method, whose object fn=the_object.method gives?"
+        ) from None
+    return args, kwargs
 
 
-def _result(recorded: Trace, player: ReplayPlayer, trace_id: str, new: _Outcome, url: str) -> Replay:
-    served_calls = [step for step in player.served if step.kind in REACHING_KINDS or step.effect]
-    saved = sum(step.call.cost.nusd for step in served_calls if step.call is not None and step.call.cost is not None)
+def _result(player: ReplayPlayer, trace_id: str, new: _Outcome, url: str) -> Replay:
+    calls = player.record.calls(player.served)
+    saved_nusd = sum(step.call.cost.nusd for step in calls if step.call is not None and step.call.cost is not None)
+    budget = player.budget
     return Replay(
         trace_id=trace_id,
-        replay_of=recorded.trace_id,
+        replay_of=player.record.trace.trace_id,
         output=new.output,
         error=new.error,
         stopped=new.stopped,
-        served=len(served_calls),
+        served=len(calls),
         live=len(player.live),
         served_steps=len(player.served),
         divergences=tuple(player.divergences),
-        cost_usd=None if player.unpriced else player.spent_nusd / 1e9,
-        saved_usd=saved / 1e9,
-        unpriced=tuple(dict.fromkeys(player.unpriced)),
+        cost_usd=None if budget.unpriced else budget.spent_nusd / 1e9,
+        saved_usd=saved_nusd / 1e9,
+        unpriced=tuple(dict.fromkeys(budget.unpriced)),
         unused=tuple(str(rule) for rule in player.plan.rules if id(rule) not in player.used_rules),
         database_url=url,
     )
-

@@ -1,0 +1,52 @@
+"""Calling a function of any sort and waiting for its end, also where an event loop already runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import threading
+from typing import Any, Callable, TypeVar
+
+T = TypeVar("T")
+
+
+def to_its_end(result: Any) -> Any:
+    """What a call gave, run to its end: a coroutine's result, a generator's items as a list, anything else as it is."""
+    if inspect.iscoroutine(result):
+        return asyncio.run(_awaited(result))
+    if inspect.isasyncgen(result):
+        return asyncio.run(_collected(result))
+    return list(result) if inspect.isgenerator(result) else result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+async def _collected(items: Any) -> list[Any]:
+    return [item async for item in items]
+
+
+def apart(run: Callable[[], T]) -> T:
+    """Run in a copy of this context; on a thread of its own where this one runs an event loop, which then waits."""
+    context = contextvars.copy_context()
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return context.run(run)
+    given: list[T] = []
+    raised: list[BaseException] = []
+
+    def on_thread() -> None:
+        try:
+            given.append(context.run(run))
+        except BaseException as error:  # noqa: BLE001 - raised again, below
+            raised.append(error)
+
+    thread = threading.Thread(target=on_thread, name="playhead-replay")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    return given[0]

@@ -1,0 +1,52 @@
+"""Where a replay and its record part, as a value; and the end of a replay at such a place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from replay.compare import Change
+from tracer.player import ReplayStopped
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A call that the record does not explain, or a recorded one that never came. ``then`` says what was done.
+
+    ``kind`` is input-changed, code-changed, moved, new or never-reached; or, where plan and record leave no other way,
+    interrupted, not-replayable, budget or undecided.
+    """
+
+    kind: str
+    path: str
+    then: str
+    step_id: str | None = None
+    #: The recorded step it was held against: the very one, or the nearest where the input changed.
+    recorded_step_id: str | None = None
+    changes: tuple[Change, ...] = ()
+
+    def __str__(self) -> str:
+        words = f"{self.path}: {self.kind}, {self.then}"
+        if self.changes:
+            first = self.changes[0]
+            words += f"; first at {first.path}: {short(first.before)} -> {short(first.after)}"
+        return words
+
+
+class Stopped(ReplayStopped):
+    """The replay ends at this divergence. Its text is one line that ends with what to do."""
+
+    def __init__(self, divergence: Divergence, advice: str) -> None:
+        self.divergence = divergence
+        self.advice = one_line(advice)
+        super().__init__(f"{divergence}. {self.advice}")
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def short(value: Any, most: int = 120) -> str:
+    """A value in one line of at most that many characters."""
+    text = one_line(repr(value))
+    return text if len(text) <= most else f"{text[:most]}..."
