@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -318,22 +319,46 @@ class TestAStream:
         step = records.only()
         assert (step.outcome, records.given(step).ended) == ("cancelled", "broken")
 
-    def test_that_is_dropped_without_being_closed_is_not_lost(self, server, records):
-        rest = threading.Event()
-        server.next(Reply(gates={2: rest}))
-        client = httpx2.Client()
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_that_is_dropped_without_being_closed_is_not_lost(self, begun, server, records):
+        server.next(Reply(gates={2: threading.Event()}))
 
         @workflow
-        def read():
+        def read(client):
             request = client.build_request("POST", f"{server.url}/chat/completions", json=STREAMED)
-            return next(client.send(request, stream=True).iter_raw())
+            response = client.send(request, stream=True)
+            if begun:
+                next(response.iter_raw())
 
-        read()
-        gc.collect()
-        http.settle()
-        assert records.given(records.only()).ended == "closed"
-        rest.set()
-        client.close()
+        with httpx2.Client() as client:
+            read(client)
+            gc.collect()
+            http.settle()
+            given = records.given(records.only())
+            assert (given.ended, bool(given.chunks)) == ("closed", begun)
+
+    def test_that_an_async_reader_leaves_early_is_closed_there_and_then(self, records):
+        closed = []
+
+        class Pieces(httpx2.AsyncByteStream):
+            async def __aiter__(self):
+                try:
+                    yield b"one"
+                    yield b"two"
+                finally:
+                    closed.append(asyncio.current_task())
+
+        @workflow
+        async def read():
+            transport = httpx2.MockTransport(lambda _: httpx2.Response(200, stream=Pieces()))
+            url = "http://m.example/chat/completions"
+            async with httpx2.AsyncClient(transport=transport) as c, c.stream("POST", url, json=STREAMED) as response:
+                pieces = response.aiter_raw()
+                await anext(pieces)
+                await pieces.aclose()
+                return closed == [asyncio.current_task()]
+
+        assert asyncio.run(read())
 
 
 class TestWhatTheUserSees:
@@ -665,7 +690,8 @@ class TestTheHooks:
             "def read():\n"
             f"    request = client.build_request('POST', {server.url!r} + '/chat/completions', json={STREAMED!r})\n"
             "    response = client.send(request, stream=True)\n"
-            "    return response, next(response.iter_raw())\n"
+            "    pieces = response.iter_raw()\n"
+            "    return response, pieces, next(pieces)\n"
             "kept = read()\n"
             "import warnings; warnings.simplefilter('ignore')\n"
         )
@@ -917,14 +943,20 @@ class Launched:
     def __init__(self) -> None:
         self.server = Loopback()
         self.starts: list[str] = []
+        self.took_ns = 0
 
     @property
     def url(self) -> str:
         return self.server.url
 
     def start(self) -> None:
+        began_ns = time.perf_counter_ns()
         self.starts.append(threading.current_thread().name)
         self.server.__enter__()
+        with httpx2.Client() as client:  # as a launcher asks until its server is well
+            for _ in range(20):
+                client.get(self.url)
+        self.took_ns = time.perf_counter_ns() - began_ns
 
     def stop(self) -> None:
         self.server.__exit__()
@@ -937,6 +969,8 @@ class TestALauncher:
         recorder.catalogue().add([Target("tiny", launcher=launcher)])
         try:
             assert ask_either(how, httpx2, launcher.url).status_code == 200
+            first = records.steps("llm")[-1]
+            assert launcher.took_ns + first.call.first_token_ns <= first.duration_ns
             assert ask_either(how, httpx2, launcher.url).status_code == 200
             assert len(launcher.starts) == 1
             # A start blocks: the event loop must not.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import re
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import zstandard
 from genai_prices import data_snapshot
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from tracer.model import Usage
 from tracer.providers import CHAT, EMBEDDINGS, provider_of
 from tracer.providers.base import usage_of
 from tracer.providers.stream import data_of, event, timed_data
+from tracer.wire import Chunk, HttpRequest, HttpResponse
 
 CORPUS = Path(__file__).parents[1] / "data" / "http-exchanges" / "openai-chat.jsonl.gz"
 EVENTS = "text/event-stream"
@@ -403,6 +407,51 @@ class TestDress:
     def test_refuses_to_make_vectors_of_words(self):
         with pytest.raises(ConfigError, match="base_url"):
             EMBEDDINGS.dress(ChatRequest("e", ()), ChatAnswer.of("hi"))
+
+
+class TestARecordedExchange:
+    REQUEST = HttpRequest("POST", "http://m.example/v1/chat/completions", (), {"model": "m", "messages": []})
+    SAID = b'{"model": "m", "choices": [{"message": {"content": "hi"}}]}'
+
+    @pytest.mark.parametrize(
+        ("encoding", "body"),
+        [
+            ("", SAID),
+            ("gzip", gzip.compress(SAID)),
+            ("deflate", zlib.compress(SAID)),
+            ("zstd", zstandard.compress(SAID)),
+        ],
+    )
+    def test_is_read_whatever_it_was_compressed_with(self, encoding, body):
+        response = HttpResponse(200, (("Content-Encoding", encoding), ("Content-Type", JSON)), (Chunk(0, body),))
+        assert providers.plain_body(response) == self.SAID
+        assert providers.read(self.REQUEST, response).message.content == "hi"
+
+    @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "deflate"])
+    def test_is_unreadable_where_its_compression_is(self, encoding):
+        response = HttpResponse(200, (("content-encoding", encoding),), (Chunk(0, b"nothing of the kind"),))
+        assert providers.plain_body(response) is None
+        assert providers.read(self.REQUEST, response) is None
+
+    def test_is_read_as_far_as_a_cut_off_body_goes(self):
+        body = gzip.compress(stream(delta(content="a" * 5000)))[:-9]
+        response = HttpResponse(200, (("content-encoding", "gzip"), ("content-type", EVENTS)), (Chunk(0, body),))
+        assert set(providers.read(self.REQUEST, response).message.content) == {"a"}
+
+    def test_of_another_kind_is_not_read(self):
+        other = HttpRequest("GET", "http://shop.example/", (), None)
+        assert providers.read(other, HttpResponse(200, (), (Chunk(0, self.SAID),))) is None
+        assert providers.dress(other, ChatAnswer.of("x")) is None
+
+    def test_is_dressed_as_its_sender_asked(self):
+        streamed = dataclasses.replace(self.REQUEST, body={**self.REQUEST.body, "stream": True})
+        worn = providers.dress(streamed, ChatAnswer.of("edited"))
+        assert worn.chunks[-1].data == b"data: [DONE]\n\n"
+        assert providers.read(streamed, worn).message.content == "edited"
+
+    def test_of_vectors_cannot_be_dressed(self):
+        asked = HttpRequest("POST", "http://m.example/v1/embeddings", (), {"model": "e", "input": "x"})
+        assert providers.dress(asked, ChatAnswer.of("x")) is None
 
 
 class TestReaddress:

@@ -17,6 +17,7 @@ from tracer.http import clean
 from tracer.http.faults import HttpError, named
 from tracer.http.read import decoded, facts_of, is_compressed
 from tracer.messages import ChatRequest
+from tracer.player import ReplayStopped
 from tracer.providers import Format, provider_of
 from tracer.recording import Unrecorded
 from tracer.wire import Chunk, HttpRequest, HttpResponse
@@ -175,6 +176,8 @@ def begin(module: Any, request: Any) -> Exchange | None:
     with recorder.guard("read a request"):
         reading = _read(module, request)
     if reading is None:
+        if parent.trace.player is not None:
+            raise ReplayStopped("a request can't be read, and a replay sends nothing that it was not asked about")
         return None
     attrs = None if reading.asked is None else {"model": reading.asked.model}
     step = recorder.open(reading.name, reading.kind, value=reading.value, identity_of=reading.matched, attrs=attrs)

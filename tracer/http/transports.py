@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import Any
 
 from tracer import recorder
+from tracer.context import CURRENT
 from tracer.http.answer import Ask, Send, Serve, plan, response_of
 from tracer.http.exchange import Exchange, begin
 from tracer.http.streams import streams_of
@@ -20,12 +22,12 @@ class RecordingTransport:
     def handle_request(self, request: Any) -> Any:
         exchange = begin(self._module, request)
         if exchange is None:
-            recorder.catalogue().make_reachable(str(request.url))
+            _reach(str(request.url))
             return self._inner.handle_request(request)
         with exchange.failing():
             todo = plan(exchange, request)
             if isinstance(todo, Send):
-                recorder.catalogue().make_reachable(todo.url)
+                _reach(todo.url)
                 return self._send(exchange, todo)
             served = todo.response if isinstance(todo, Serve) else todo.answer()
             exchange.serve(served)
@@ -57,12 +59,12 @@ class AsyncRecordingTransport:
     async def handle_async_request(self, request: Any) -> Any:
         exchange = begin(self._module, request)
         if exchange is None:
-            await _reach(str(request.url))
+            await _reach_async(str(request.url))
             return await self._inner.handle_async_request(request)
         with exchange.failing():
             todo = plan(exchange, request)
             if isinstance(todo, Send):
-                await _reach(todo.url)
+                await _reach_async(todo.url)
                 return await self._send(exchange, todo)
             served = await _in_thread(todo.answer) if isinstance(todo, Ask) else todo.response
             exchange.serve(served)
@@ -99,10 +101,18 @@ def _took_in(exchange: Exchange, response: Any, stream_class: type) -> bool:
     return False
 
 
-async def _reach(url: str) -> None:
+def _reach(url: str) -> None:
     catalogue = recorder.catalogue()
     if not catalogue.is_reachable(url):
-        await _in_thread(catalogue.make_reachable, url)
+        # A launcher asks its server whether it is well: no step of the pipeline, and it must not wait for itself.
+        context = copy_context()
+        context.run(CURRENT.set, None)
+        context.run(catalogue.make_reachable, url)
+
+
+async def _reach_async(url: str) -> None:
+    if not recorder.catalogue().is_reachable(url):
+        await _in_thread(_reach, url)
 
 
 async def _in_thread(function: Any, *arguments: Any) -> Any:
