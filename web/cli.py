@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
+import socket
 import sys
 import threading
 import webbrowser
@@ -41,12 +44,25 @@ def ui_command(*, host: str, port: int, open_browser: bool, read_only: bool) -> 
     except TracerError as error:
         click.echo(f"playhead: {error}", err=True)
         sys.exit(4)
+    listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    address = f"http://{shown}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
     click.echo(f"playhead: {address}   (Ctrl-C ends it)")
     if open_browser:
         threading.Timer(0.7, webbrowser.open, (address,)).start()
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        taken = "another program uses it; choose another with --port"
+        reason = taken if error.errno == errno.EADDRINUSE else str(error.strerror or error)
+        raise click.ClickException(f"can't listen on {host}:{port}: {reason}.") from None
 
 
 @click.command("demo", context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
 import sys
+import urllib.request
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +26,27 @@ class TestUi:
         assert "192.0.2.1 can be reached" in CliRunner().invoke(ui_command, []).output
         monkeypatch.setenv("PLAYHEAD_PORT", "99999")
         assert CliRunner().invoke(ui_command, ["--host", "127.0.0.1"]).exit_code == 2
+
+    def test_a_port_in_use_is_said_in_one_line(self, tmp_path, monkeypatch) -> None:
+        monkeypatch.setenv("PLAYHEAD_HOME", str(tmp_path))
+        monkeypatch.setenv("PLAYHEAD_DATABASE_URL", str(tmp_path / "playhead.db"))
+        monkeypatch.delenv("PLAYHEAD_TOKEN", raising=False)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            result = CliRunner().invoke(ui_command, ["--port", str(taken.getsockname()[1])])
+        assert result.exit_code == 1
+        assert "another program uses it; choose another with --port" in result.output
+        assert len(result.output.strip().splitlines()) == 1
+
+    def test_shows_the_traces_until_it_is_ended(self, tmp_path) -> None:
+        environment = {**os.environ, "PLAYHEAD_HOME": str(tmp_path), "PLAYHEAD_DATABASE_URL": str(tmp_path / "t.db")}
+        command = [sys.executable, "-u", "-c", "from web.cli import ui_command; ui_command()", "--port", "0"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout is not None
+            address = running.stdout.readline().split()[1]
+            with urllib.request.urlopen(address) as answer:
+                assert b"Nothing recorded yet" in answer.read()
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=20) == 0
 
 
 class TestDemo:

@@ -65,7 +65,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("/", "search", "back to the list, searching"),
     ("c", "mark a trace; on a second one: compare them", "compare a replay with its origin"),
     ("r", "replay the trace", "replay from this step"),
-    ("y", "copy the command that shows this", "copy the command that shows this step"),
+    ("y", "copy the command that shows this", "copy the command that shows this"),
     ("g+t g+a", "go to the traces, to About", "go to the traces, to About"),
     ("?", "the keys", "the keys"),
     ("Esc", "close, leave the field", "close; from the panel back to the tree"),

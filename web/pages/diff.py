@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from replay import diff
+from tracer.model import PayloadRef
 from web.rendering import machine, page
 from web.site import CurrentSite
-from web.view.compare import diff_view
+from web.view.compare import diff_view, opened
 from web.view.contexts import Chrome, DiffPage, Link
 from web.view.listing import short_id
 
@@ -25,7 +28,11 @@ def choose_pair(site: CurrentSite, a: str, b: str) -> Response:
 @router.get("/diff/{a}/{b}")
 def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
     before, after = site.store.resolve(a), site.store.resolve(b)
-    found = diff(site.store.trace(before), site.store.trace(after), site.load)
+
+    def load(ref: PayloadRef) -> Any:
+        return opened(site.load(ref))
+
+    found = diff(site.store.trace(before), site.store.trace(after), load)
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
         return machine(found)
     is_replay = found.after.summary.replay_of == before
@@ -38,7 +45,7 @@ def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
             command=f"playhead diff {before} {after}",
             replay_href=f"/t/{before}/replay",
         ),
-        diff=diff_view(found, load=site.load),
+        diff=diff_view(found, load=load),
         swap_href="" if is_replay else f"/diff/{after}/{before}",
     )
     return page(request, "diff.html", context)

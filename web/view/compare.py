@@ -13,6 +13,7 @@ from replay.compare import Change, Missing
 from replay.diff import Diff
 from replay.diff import DiffRow as Pair
 from tracer import format as fmt
+from tracer.codec import Opaque
 from tracer.format import Shown
 from tracer.model import Kind, PayloadRef, Status, Step, Trace
 from web.view.exchange import answer_text
@@ -130,6 +131,15 @@ def diff_view(diff: Diff, *, load: Callable[[PayloadRef], Any]) -> DiffView:
         first=next((row for row in rows if row.first), None),
         omitted=max(0, len(diff.rows) - ROW_LIMIT),
     )
+
+
+def opened(value: Any) -> Any:
+    """A value with classes that are not imported here replaced by their parts: those are what can be compared."""
+    if isinstance(value, Opaque):
+        return opened(value.value)
+    if type(value) is dict:
+        return {key: opened(item) for key, item in value.items()}
+    return type(value)(map(opened, value)) if type(value) in (list, tuple) else value
 
 
 def _side(label: str, trace: Trace) -> Side:

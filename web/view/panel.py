@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +60,7 @@ def step_panel(trace: Trace, step: Step, *, load: Load, base: str) -> StepPanel:
         details=tuple(_details(step)),
         replay_href=f"{replay}?step={quote(step.path)}",
         edit_href=f"{replay}?edit={quote(step.path)}#{quote(step.step_id)}",
-        command=f"playhead show {shlex.quote(trace.trace_id)} --step {shlex.quote(step.path)}",
+        command=f"playhead show {trace.trace_id}",
     )
 
 
