@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Iterator, Mapping
 
 from tracer.messages import ChatAnswer
+from tracer.model import Usage
 from tracer.providers import Format
 from tracer.providers.stream import is_event_stream, timed_data
 from tracer.wire import HttpResponse
+
+#: The names of what is counted. (dataclasses.asdict would copy the provider's own object too.)
+_USAGE = tuple(field.name for field in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def _said(answer: ChatAnswer) -> dict[str, Any]:
     if answer.model is not None:
         said["model"] = answer.model
     if answer.usage.raw is not None:
-        said["usage"] = asdict(answer.usage)
+        said["usage"] = {name: getattr(answer.usage, name) for name in _USAGE}
     return said
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracer.providers.base import Format, parse
+from tracer.providers.base import Format
 from tracer.providers.openai_chat import OpenAIChat
 from tracer.providers.openai_embeddings import OpenAIEmbeddings
 
@@ -19,8 +19,8 @@ def find(method: str, host: str, path: str, body: bytes | None) -> Format | None
         return None
     path = path.rstrip("/")
     if path.endswith(CHAT.path):
-        return CHAT if body is None or "messages" in parse(body) else None
+        return CHAT if body is None or b'"messages"' in body else None
     if path.endswith(EMBEDDINGS.path):
         # Vector stores have paths of that name too; only a request for vectors has an input.
-        return EMBEDDINGS if body is None or "input" in parse(body) else None
+        return EMBEDDINGS if body is None or b'"input"' in body else None
     return None
