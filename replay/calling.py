@@ -31,9 +31,7 @@ async def _collected(items: Any) -> list[Any]:
 def apart(run: Callable[[], T]) -> T:
     """Run in a copy of this context; on a thread of its own where this one runs an event loop, which then waits."""
     context = contextvars.copy_context()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _in_loop():
         return context.run(run)
     given: list[T] = []
     raised: list[BaseException] = []
@@ -50,3 +48,11 @@ def apart(run: Callable[[], T]) -> T:
     if raised:
         raise raised[0]
     return given[0]
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
+from replay.compare import Change, compare
 from tracer import codec, providers, recorder
 from tracer.model import Step
 from tracer.player import Call
 from tracer.wire import HttpRequest, HttpResponse
 
-_BY_NAME = "[redacted: by name]"
+_HIDDEN = "[redacted: by name]"
 
 
 def readable(step: Step | None, request: Any, value: Any) -> Any:  # noqa: ARG001 - whose value it is: for lenses to come
@@ -28,6 +29,12 @@ def readable(step: Step | None, request: Any, value: Any) -> Any:  # noqa: ARG00
     return {key: part for key, part in said.items() if part not in ((), None)}
 
 
+def differences(source: Step, recorded: Any, call: Call) -> tuple[Change, ...]:
+    """Where the inputs of a call differ from the recorded ones. Of a secret nobody can tell: it is not in the record."""
+    changes = compare(readable(source, None, recorded), readable(source, None, shown_input(call)))
+    return tuple(change for change in changes if not (_is_redacted(change.before) and _is_redacted(change.after)))
+
+
 def shown_input(call: Call) -> Any:
     """The inputs of a call as they may be shown and compared with recorded ones: secrets are taken out."""
     if call.input is None:
@@ -37,7 +44,7 @@ def shown_input(call: Call) -> Any:
     if not isinstance(value, Mapping):
         return value
     hidden = {path.removeprefix("$.").removesuffix(" (redacted)") for path in call.input_lossy if "(redacted)" in path}
-    return {name: _BY_NAME if name in hidden and not _is_redacted(item) else item for name, item in value.items()}
+    return {name: _HIDDEN if name in hidden and not _is_redacted(item) else item for name, item in value.items()}
 
 
 def _is_redacted(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """The plan of one replay: rules, and what they say of a step. Pure.
 
-A rule names steps by pattern: a name (``draft``), a name with its occurrence (``draft[1]``), a path from the root
-(``support/draft``), or a glob over either (``dra*``, ``support/*/chat``).
+A rule names steps by pattern: a name (``draft``), a name with its occurrence (``draft[1]``, the first is ``draft[0]``),
+a path or the end of one (``support/draft``, ``draft/chat``), or a glob over either (``dra*``, ``support/*/chat``).
 """
 
 from __future__ import annotations
@@ -101,14 +101,16 @@ def names(pattern: str, path: str) -> bool:
     """Whether a pattern names the step at this path."""
     label = path.rsplit("/", 1)[-1]
     name = label.split("[", 1)[0]
-    if pattern in {name, label, path}:
+    if pattern.endswith("[0]") and label == name:  # the first of a name is written without its number
+        pattern = pattern.removesuffix("[0]")
+        return pattern == name or f"/{path}".endswith(f"/{pattern}")
+    if pattern in {name, label} or f"/{path}".endswith(f"/{pattern}"):
         return True
-    if pattern.endswith("[0]") and label == name:
-        return pattern in {f"{name}[0]", f"{path}[0]"}
-    globbed = any(sign in pattern for sign in "*?")
+    if not any(sign in pattern for sign in "*?"):
+        return False
     # A bracket is an occurrence here, not a set of characters.
     literal = pattern.replace("[", "[[]")
-    return globbed and (fnmatchcase(path, literal) or fnmatchcase(label, literal) or fnmatchcase(name, literal))
+    return any(fnmatchcase(text, form) for text, form in ((name, literal), (f"/{path}", f"*/{literal}")))
 
 
 def within(pattern: str, path: str) -> bool:
@@ -141,9 +143,6 @@ class Plan:
         """The last rule of this sort that names the step or one that it lies in."""
         rules = self._last_first.get(verb)
         return None if rules is None else next((rule for rule in rules if within(rule.pattern, path)), None)
-
-    def has(self, *verbs: str) -> bool:
-        return any(verb in self._last_first for verb in verbs)
 
     def check(self, trace: Trace) -> None:
         """Refuse rules that come to nothing: a step that a completed trace does not have is a misspelling.

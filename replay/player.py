@@ -12,11 +12,11 @@ from typing import Any, Callable, Mapping
 
 from replay.budget import Budget
 from replay.calling import apart, to_its_end
-from replay.compare import Change, compare
+from replay.compare import Change
 from replay.divergence import Divergence, Stopped, short
 from replay.edits import shaped
 from replay.faults import injected
-from replay.lens import readable, shown_input
+from replay.lens import differences, shown_input
 from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
@@ -61,6 +61,8 @@ class ReplayPlayer:
         self._around: set[str | None] = set()
         #: Whether anything has gone another way than the record by the plan's own doing: what follows is explained.
         self._changed = False
+        #: Whether a step has gone live by the plan's word: a call whose input follows from it may go live too.
+        self._live_follows = False
         self._from_reached = False
         # Guards everything above: the steps of a workflow may begin on many threads at once.
         self._lock = threading.RLock()
@@ -123,9 +125,10 @@ class ReplayPlayer:
             self._from_reached = True
         if self._named_live(call):
             self._changed = True
+            self._live_follows = self._live_follows or not call.effect
             return self._go_live(call, source)
         if (rule := self._substitution(call)) is not None:
-            self._changed = True
+            self._changed = self._live_follows = True
             return self._go_live(call, source, target=self._targets[id(rule)], origin="substituted")
         return None
 
@@ -299,8 +302,7 @@ class ReplayPlayer:
         return self._use_above("substitute", call) if call.kind == "llm" else self._use("substitute", call)
 
     def _live_allowed(self) -> bool:
-        follows = self._changed and (self.plan.has("substitute", "live") or self._from_reached)
-        return follows or self.plan.on_divergence == "live"
+        return self._live_follows or self.plan.on_divergence == "live"
 
     # -- the report ------------------------------------------------------------------------------------------------
 
@@ -308,8 +310,7 @@ class ReplayPlayer:
         """Where the new input differs from the recorded one."""
         if source is None or source.input is None or call.input is None:
             return ()
-        before = self.record.value(source.input)
-        return compare(readable(source, None, before), readable(source, None, shown_input(call)))
+        return differences(source, self.record.value(source.input), call)
 
     def _diverge(
         self, kind: str, call: Call, source: Step | None, then: str, changes: tuple[Change, ...] = ()

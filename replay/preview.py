@@ -36,6 +36,7 @@ class _Preview:
         self._record = record
         self._plan = plan
         self._changed = False
+        self._live_follows = False
         self._from_reached = False
 
     def rows(self) -> list[PreviewRow]:
@@ -47,6 +48,7 @@ class _Preview:
             word, reason = ("runs", "") if step.parent_id is None else self._fate(step)
             rows.append(PreviewRow(depth, step.path, step.kind, word, reason))
             self._changed = self._changed or word in {"live", "edited", "fails", "stood in"}
+            self._live_follows = self._live_follows or (word == "live" and not step.effect)
             if word in {"runs", "live", "unknown"}:
                 waiting += [(child, depth + 1) for child in reversed(self._record.below(step.step_id))]
         return rows
@@ -102,7 +104,7 @@ class _Preview:
             return "stood in for" if plan.rule("stand_in", step.path) else "its declared stand-in, or the replay stops"
         if step.kind not in REACHING_KINDS:
             return "it runs"
-        allowed = plan.has("substitute", "live") or self._from_reached or plan.on_divergence == "live"
+        allowed = self._live_follows or plan.on_divergence == "live"
         if self._is_unsafe(step):
             allowed = plan.rule_above("allow", step.path) is not None
         return "it goes live" if allowed else "the replay stops"
