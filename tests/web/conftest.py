@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import importlib.util
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 from fastapi.testclient import TestClient
@@ -50,13 +52,31 @@ def seeded(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[Seeded]:
         yield Seeded(store, client, ids)
 
 
+def module_at(path: Path, body: str) -> Callable[..., object]:
+    """A workflow of its own module, which the test may edit or delete while the viewer runs."""
+    path.write_text(f"from tracer import step, workflow\n\n{body}\n")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module.desk  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def recorded(tmp_path: Path) -> Iterator[dict[str, str]]:
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The pipeline, recorded for real: one trace that went through and some that failed; and where."""
     url = f"sqlite:///{tmp_path / 'playhead.db'}"
+    monkeypatch.setenv("DESK_WORLD", str(tmp_path / "world.txt"))
     tracer.configure(database_url=url, home=tmp_path)
+    gone, edited = tmp_path / "desk_that_is_gone.py", tmp_path / "desk_that_is_edited.py"
     try:
-        pipeline.sent.clear()
+        module_at(gone, "@workflow\ndef desk(text):\n    return text")("hello")
+        gone.unlink()
+        module_at(
+            edited, '@step\ndef say(text):\n    return "one"\n\n@workflow\ndef desk(text):\n    return say(text)'
+        )("hello")
         pipeline.desk("I lost my card")
         with pytest.raises(ValueError, match="nothing is known"):
             pipeline.desk("good morning")
@@ -64,8 +84,11 @@ def recorded(tmp_path: Path) -> Iterator[dict[str, str]]:
             pipeline.filing("good morning")
         assert tracer.flush()
         with open_store(url) as store:
-            unfiled, failed, fine = (one.trace_id for one in store.traces(limit=3))
-        yield {"url": url, "fine": fine, "failed": failed, "unfiled": unfiled}
+            names = ("unfiled", "failed", "fine", "edited", "gone")
+            ids = {name: one.trace_id for name, one in zip(names, store.traces(limit=5), strict=True)}
+        yield {"url": url, "module": edited, **ids}
     finally:
+        for name in (gone.stem, edited.stem):
+            sys.modules.pop(name, None)
         tracer.shutdown()
         recorder._overrides.clear()

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from tracer import effect, step, workflow
 
-sent: list[str] = []
-filed: list[str] = []
+
+def written() -> list[str]:
+    """What the effects have done to the world so far, in whichever process."""
+    world = Path(os.environ["DESK_WORLD"])
+    return world.read_text().splitlines() if world.exists() else []
+
+
+def write(line: str) -> None:
+    with Path(os.environ["DESK_WORLD"]).open("a") as world:
+        world.write(f"{line}\n")
 
 
 @step
@@ -22,7 +33,7 @@ def draft(intent: str) -> str:
 
 @effect(stand_in="not sent")
 def send(reply: str) -> str:
-    sent.append(reply)
+    write(f"sent: {reply}")
     return "sent"
 
 
@@ -35,7 +46,7 @@ def desk(text: str) -> str:
 
 @effect
 def file(reply: str) -> None:
-    filed.append(reply)
+    write(f"filed: {reply}")
 
 
 @workflow

@@ -5,31 +5,34 @@ The only page that runs code, and only a recorded, importable workflow. It needs
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Mapping
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from replay import PlanError, Replay, ReplayError, Rule, replay
-from replay.entry import find
+from replay import PlanError
 from tracer import recorder
-from tracer.errors import TracerError
-from tracer.model import Trace
+from tracer.model import Entry, Trace
+from web import child
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Choice, Chrome, Link, ReplayPage
 from web.view.heading import header_of
 from web.view.listing import short_id
-from web.view.planning import command_of, plan_rows, rules_of
+from web.view.planning import command_of, plan_rows, rules_of, words_of
 from web.view.text import sentence
 
 router = APIRouter()
-#: One replay at a time: a replay imports modules and holds this process's recorder.
+#: One replay at a time: each may start a model on this machine.
 _one_at_a_time = threading.Lock()
+#: The models that each workflow's module offers: asking for them loads it, in a process of its own.
+_offered: dict[tuple[Entry | None, int], tuple[str, ...]] = {}
 _DIVERGENCE = (("stop", "stop and say so"), ("live", "let model calls go live"))
 
 
@@ -54,16 +57,14 @@ class _Filled:
         return self.values.get("budget", "").strip().lstrip("$")
 
     @property
-    def budget_usd(self) -> float | None:
-        if not self.budget:
-            return None
+    def checked_budget(self) -> str:
         try:
-            amount = float(self.budget)
+            amount = float(self.budget or 0)
         except ValueError:
             amount = -1.0
         if not 0 <= amount < 1e9:
             raise PlanError(f"The budget {self.budget!r} is no amount of dollars, like 0.50.")
-        return amount
+        return self.budget
 
     @property
     def on_divergence(self) -> str:
@@ -109,24 +110,22 @@ def _run(site: Site, trace: Trace, filled: _Filled) -> Response | _Trouble:
         return _Trouble("This viewer was started without replays.", "Copy the command below instead.", None, 403)
     try:
         rules = rules_of(trace, filled.values, load=site.load)
-        with _one_at_a_time:
-            done = _replay(site, trace, rules, filled)
-    except (ReplayError, TracerError) as error:
-        return _Trouble(sentence(str(error)), "Nothing ran. What you entered is still here.", None, 422)
-    if done.stopped is None:
-        return RedirectResponse(f"/diff/{trace.trace_id}/{done.trace_id}", 303)
-    look = Link("What it did until there", f"/diff/{trace.trace_id}/{done.trace_id}")
-    return _Trouble(f"Stopped at {done.stopped.divergence}", done.stopped.advice, look, 409)
+        words = words_of(trace.trace_id, rules, budget=filled.checked_budget, on_divergence=filled.on_divergence)
+    except PlanError as error:
+        return _refused(str(error))
+    with _one_at_a_time:
+        answered = child.playhead(words, recorder.current_config())
+    if answered.told is None:
+        return _refused(answered.problem)
+    compared = f"/diff/{trace.trace_id}/{answered.told['trace_id']}"
+    stopped = answered.told["stopped"]
+    if stopped is None:
+        return RedirectResponse(compared, 303)
+    return _Trouble(f"Stopped at {stopped}", "", Link("What it did until there", compared), 409)
 
 
-def _replay(site: Site, trace: Trace, rules: tuple[Rule, ...], filled: _Filled) -> Replay:
-    if site.database_url is not None and recorder.current_config().database_url != site.database_url:
-        recorder.configure(database_url=site.database_url)
-    on_divergence = filled.on_divergence
-    budget_usd = filled.budget_usd
-    if on_divergence == "live":
-        return replay(trace.trace_id, *rules, on_divergence="live", budget_usd=budget_usd)
-    return replay(trace.trace_id, *rules, budget_usd=budget_usd)
+def _refused(words: str) -> _Trouble:
+    return _Trouble(sentence(words), "Nothing ran. What you entered is still here.", None, 422)
 
 
 def _form(  # noqa: PLR0913 - the request, the trace, and the four things a form may begin with
@@ -174,13 +173,23 @@ def _form(  # noqa: PLR0913 - the request, the trace, and the four things a form
 
 
 def _models(site: Site, trace: Trace, *, load: bool) -> tuple[tuple[str, ...], str]:
-    """The catalogue's names (it is filled when the workflow's module is imported), and why no replay can run."""
+    """The names that the catalogue of the workflow's module has, and why no replay can run."""
     if not site.replays:
         return (), "This viewer was started without replays: copy the command instead."
-    if load:
-        try:
-            with _one_at_a_time:
-                find(trace.entry)
-        except ReplayError as error:
-            return (), sentence(str(error))
-    return tuple(sorted(target.name for target in recorder.catalogue())), ""
+    if not load:
+        return (), ""
+    known = _offered.get(key := _version_of(trace.entry))
+    if known is None:
+        answered = child.playhead(["models", trace.trace_id], recorder.current_config())
+        if answered.told is None:
+            return (), sentence(answered.problem)
+        known = _offered[key] = tuple(target["name"] for target in answered.told)
+    return known, ""
+
+
+def _version_of(entry: Entry | None) -> tuple[Entry | None, int]:
+    """What the list of models is good for: this workflow, as long as its file is not written anew."""
+    with contextlib.suppress(OSError):
+        if entry is not None and entry.file is not None:
+            return entry, Path(entry.file).stat().st_mtime_ns
+    return entry, 0

@@ -132,14 +132,19 @@ def short_pattern(trace: Trace, step: Step) -> str:
     return step.name if names[step.name] == 1 else step.path
 
 
-def command_of(trace_id: str, rules: Sequence[Rule], *, budget: str = "", on_divergence: str = "stop") -> str:
-    """The command line that does the same."""
-    words = ["playhead", "replay", trace_id]
+def words_of(trace_id: str, rules: Sequence[Rule], *, budget: str = "", on_divergence: str = "stop") -> list[str]:
+    """The words of the command that does what the form says."""
+    words = ["replay", trace_id]
     for rule in rules:
         option, _, value = str(rule).partition(" ")
-        words += [option, shlex.quote(value)]
+        words += [option, value]
     if budget:
-        words += ["--budget-usd", shlex.quote(budget)]
+        words += ["--budget-usd", budget]
     if on_divergence != "stop":
-        words += ["--on-divergence", shlex.quote(on_divergence)]
-    return " ".join(words)
+        words += ["--on-divergence", on_divergence]
+    return words
+
+
+def command_of(trace_id: str, rules: Sequence[Rule], *, budget: str = "", on_divergence: str = "stop") -> str:
+    """The same as one line to copy into a shell."""
+    return shlex.join(["playhead", *words_of(trace_id, rules, budget=budget, on_divergence=on_divergence)])
