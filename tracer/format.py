@@ -184,6 +184,11 @@ def relative_time(ns: int, *, now_ns: int) -> Shown:
     return Shown(f"{moment:%d %b %H:%M}" if this_year else f"{moment:%d %b %Y}", exact)
 
 
+def short_id(trace_id: str) -> str:
+    """The beginning of an id: 48 bits of time and 16 of chance tell traces apart, and every command takes it."""
+    return trace_id[:16]
+
+
 def plural(number: int, noun: str) -> str:
     """``1 step``, ``12 steps``, ``2 retries``."""
     if number == 1:

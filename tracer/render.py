@@ -51,7 +51,7 @@ def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
             words = Text(one_line(reason, 200), style="red") + Text("  ") + words
         table.add_row(
             Text(f"{dot} {row.status}", style=style),
-            row.trace_id[:16],
+            form.short_id(row.trace_id),
             form.relative_time(row.started_ns, now_ns=now_ns).text,
             Text(one_line(row.workflow) + (" (replay)" if row.replay_of else "")),
             form.shown_duration(row.duration_ns, row.status).text,
@@ -86,7 +86,7 @@ def _head(trace: Trace) -> Text:
     head = Text.assemble((f"{dot} {row.status} ", style), (trace.trace_id, "bold"), f"  {told}")
     if row.replay_of:
         rules = one_line(" ".join(map(str, (trace.plan or {}).get("rules", ()))), 400)
-        head.append(f"\n  a replay of {row.replay_of[:16]} {rules}".rstrip(), style="dim")
+        head.append(f"\n  a replay of {form.short_id(row.replay_of)} {rules}".rstrip(), style="dim")
     return head
 
 

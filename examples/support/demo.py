@@ -223,7 +223,7 @@ def _show_replay(console: Console, done: Replay, before: str) -> None:
     else:
         console.print(Text.assemble(("● completed ", "green"), _told(done.output)))
     calls = f"{form.plural(done.served, 'call')} served from the record, {form.plural(done.live, 'call')} ran"
-    console.print(f"{calls}. The new trace is {done.trace_id[:16]}.")
+    console.print(f"{calls}. The new trace is {form.short_id(done.trace_id)}.")
     after = _state_of(outbox())
     if before == after:
         console.print(f"The outbox [green]did not change[/]: {after}.")
@@ -247,7 +247,7 @@ def _state_of(path: Path) -> str:
 
 
 def _what_next(console: Console, one: TraceSummary) -> None:
-    name = one.trace_id[:16]
+    name = form.short_id(one.trace_id)
     console.print(Line("Now you", align="left"))
     commands = Table(box=None, show_header=False, pad_edge=False)
     commands.add_row("playhead ui --open", "[dim]see all of this in the browser[/]")

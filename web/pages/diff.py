@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from replay import diff
+from tracer.format import short_id
 from tracer.model import PayloadRef
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.compare import diff_view, opened
 from web.view.contexts import Chrome, DiffPage, Link
-from web.view.listing import short_id
 
 router = APIRouter()
 

@@ -18,13 +18,13 @@ from starlette.concurrency import run_in_threadpool
 
 from replay import PlanError
 from tracer import recorder
+from tracer.format import short_id
 from tracer.model import Entry, Trace
 from web import child
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Choice, Chrome, Link, ReplayPage
 from web.view.heading import header_of
-from web.view.listing import short_id
 from web.view.planning import command_of, plan_rows, rules_of, words_of
 from web.view.text import sentence
 

@@ -10,13 +10,14 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tracer.errors import ConfigError
+from tracer.format import short_id
 from tracer.model import Step, Trace, TraceSummary
 from tracer.store import Filter
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, Link, TracePage
 from web.view.heading import header_of
-from web.view.listing import list_href, short_id, trace_href
+from web.view.listing import list_href, trace_href
 from web.view.panel import step_panel
 from web.view.waterfall import ROW_LIMIT, landing, waterfall
 

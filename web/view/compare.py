@@ -145,7 +145,7 @@ def opened(value: Any) -> Any:
 def _side(label: str, trace: Trace) -> Side:
     plan = (trace.plan or {}).get("rules") or ()
     words = " ".join(str(rule) for rule in plan) if isinstance(plan, (list, tuple)) else str(plan)
-    name = f"{trace.summary.workflow} …{trace.trace_id[-6:]}"
+    name = f"{trace.summary.workflow} {fmt.short_id(trace.trace_id)}"
     return Side(label, f"/t/{trace.trace_id}", name, trace.summary.status, words)
 
 

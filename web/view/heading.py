@@ -8,7 +8,6 @@ from tracer import format as fmt
 from tracer.format import Shown
 from tracer.model import Trace, TraceSummary
 from web.view.contexts import Header, Link
-from web.view.listing import short_id
 from web.view.text import one_line
 
 _REPLAYS_SHOWN = 50
@@ -25,9 +24,9 @@ def header_of(trace: Trace, replays: Sequence[TraceSummary], *, now_ns: int) -> 
         started=fmt.relative_time(summary.started_ns, now_ns=now_ns),
         facts=tuple(_facts(trace)),
         tags=tuple((name, one_line(str(value), 60)) for name, value in summary.tags.items()),
-        replay_of=Link(short_id(origin), f"/t/{origin}", origin) if origin else None,
+        replay_of=Link(fmt.short_id(origin), f"/t/{origin}", origin) if origin else None,
         replays=tuple(
-            Link(short_id(one.trace_id), f"/t/{one.trace_id}", f"{one.status}, {fmt.duration(one.duration_ns)}")
+            Link(fmt.short_id(one.trace_id), f"/t/{one.trace_id}", f"{one.status}, {fmt.duration(one.duration_ns)}")
             for one in replays[:_REPLAYS_SHOWN]
         ),
         compare_href=f"/diff/{origin}/{summary.trace_id}" if origin else "",

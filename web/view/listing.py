@@ -79,7 +79,7 @@ def row_of(summary: TraceSummary, wanted: Filter, *, now_ns: int) -> TraceRow:
         tokens=fmt.tokens(summary.input_tokens, summary.output_tokens) if _has_tokens(summary) else fmt.NOTHING,
         cost=fmt.trace_cost(summary),
         models=Shown(models, models if len(summary.models) > 1 else ""),
-        replay_of=Link(short_id(origin), f"/t/{quote(origin)}", origin) if origin else None,
+        replay_of=Link(fmt.short_id(origin), f"/t/{quote(origin)}", origin) if origin else None,
     )
 
 
@@ -113,8 +113,3 @@ def _gist(message: str) -> tuple[str, str]:
         return "", one_line(message, 120)
     inner = _ITS_MESSAGE.search(wrapped[2])
     return wrapped[1], one_line((inner[1] or inner[2]) if inner else wrapped[2], 120)
-
-
-def short_id(trace_id: str) -> str:
-    """The end of an id tells traces apart: ids begin with the time."""
-    return f"…{trace_id[-6:]}"
