@@ -204,7 +204,7 @@ def _replay_with_another_classifier(console: Console, one: TraceSummary) -> None
 
 def _replay_with_another_drafter(console: Console, traces: Sequence[Trace]) -> None:
     """Where a run got far enough to be worth keeping, a replay of its last model keeps all that came before."""
-    drafted = [trace for trace in traces if any(step.name == "draft" and step.outcome == "ok" for step in trace.steps)]
+    drafted = [trace for trace in traces if _drafted_at_once(trace)]
     if SMOLLM2 is not CLASSIFIER or not drafted:
         return
     one = max(drafted, key=lambda trace: trace.summary.model_calls)
@@ -212,6 +212,11 @@ def _replay_with_another_drafter(console: Console, traces: Sequence[Trace]) -> N
     before = _state_of(outbox())
     done = replay(one.trace_id, substitute("draft", model=REPLY_TEMPLATES.name))
     _show_replay(console, done, before)
+
+
+def _drafted_at_once(trace: Trace) -> bool:
+    """Whether the first drafter wrote the reply that was sent."""
+    return any(step.name == "send" for step in trace.steps) and all(step.outcome == "ok" for step in trace.steps)
 
 
 def _show_replay(console: Console, done: Replay, before: str) -> None:
@@ -236,7 +241,7 @@ def _told(outcome: Outcome) -> str:
     said = f"{guess.intent}, says {guess.model}, {guess.confidence:.0%} sure"
     if outcome.receipt is None:
         return f"escalated to a human ({said})"
-    sent = "sent" if outcome.receipt.sent else f"not sent: {outcome.receipt.note}"
+    sent = "its receipt is the recorded one" if outcome.receipt.sent else outcome.receipt.note
     return f"answered by {outcome.drafted_by} ({said}; {sent})"
 
 

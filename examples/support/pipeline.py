@@ -67,6 +67,14 @@ class Guess:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A reply that may be sent, and who wrote it: in a replay that may be another model than was asked."""
+
+    reply: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """That a reply left the house, or why it did not."""
 
@@ -98,9 +106,9 @@ def support(ticket: str) -> Outcome:
         question = f"What does this customer want? {ticket}"
         asked = escalate(question, options=INTENTS, context={"guess": guess, "reason": choice.reason})
         return Outcome("escalated", guess, escalation=asked)
-    answered = write_reply(ticket, guess.intent)
-    receipt = send(ticket, answered.value)
-    return Outcome("answered", guess, answered.target, answered.fell_back, receipt)
+    written = write_reply(ticket, guess.intent)
+    receipt = send(ticket, written.value.reply)
+    return Outcome("answered", guess, written.value.model, written.fell_back, receipt)
 
 
 @step
@@ -115,24 +123,24 @@ def second_opinion(ticket: str) -> Guess:
     return read_guess(chat(INTENT_LR, to_classify(ticket), max_tokens=32, timeout_s=60))
 
 
-def write_reply(ticket: str, intent: str) -> Answered[str]:
+def write_reply(ticket: str, intent: str) -> Answered[Draft]:
     """A checked reply, by the first model that writes one in time."""
 
-    def by(target: Target) -> str:
+    def by(target: Target) -> Draft:
         return draft(ticket, intent, target.name)
 
     return fallback(DRAFTERS, by, on=(APITimeoutError, GuardrailFailed), name="write_reply")
 
 
 @step
-def draft(ticket: str, intent: str, model: str) -> str:
+def draft(ticket: str, intent: str, model: str) -> Draft:
     """One reply by one model. Raises GuardrailFailed if it must not be sent, APITimeoutError if it took too long."""
     target = next(target for target in CATALOGUE if target.name == model)
     said = chat(target, to_draft(ticket, intent), max_tokens=80, timeout_s=20)
     require(said.text, FORM)
     reply = str(json.loads(said.text)["reply"])
     require(reply, CONTENT)
-    return reply
+    return Draft(reply, said.model)
 
 
 def not_sent(ticket: str, reply: str) -> Receipt:  # noqa: ARG001  # a stand-in takes what the effect takes

@@ -69,7 +69,7 @@ def _examples() -> tuple[tuple[str, str], ...]:
     return tuple((row["text"], row["label"]) for row in rows)
 
 
-#: Thirty-two real messages with the intent that a person chose for each.
+#: Two real messages per intent, with the intent that a person chose for each.
 EXAMPLES = _examples()
 
 
