@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Callable, TypeVar
 
 import click
 from rich.console import Group
@@ -14,8 +14,10 @@ from tracer import format as form
 from tracer.cli import as_json, console, print_json
 from tracer.plain import plain
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-def _rules(verb: str, option: str, metavar: str, words: str) -> Any:
+
+def _rules(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]:
     return click.option(option, f"rules_{verb}", metavar=metavar, multiple=True, help=words)
 
 
@@ -224,5 +226,3 @@ def _deltas(found: Any) -> str:
     if duration is not None:
         parts.insert(0, f"time {'+' if duration > 0 else ''}{form.duration(duration)}")
     return "second less first: " + " · ".join(parts)
-
-

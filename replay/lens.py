@@ -30,7 +30,7 @@ def readable(step: Step | None, request: Any, value: Any) -> Any:  # noqa: ARG00
 
 
 def differences(source: Step, recorded: Any, call: Call) -> tuple[Change, ...]:
-    """Where the inputs of a call differ from the recorded ones. Of a secret nobody can tell: it is not in the record."""
+    """Where the inputs of a call differ from the recorded ones. Of a secret nobody can tell: it is not recorded."""
     changes = compare(readable(source, None, recorded), readable(source, None, shown_input(call)))
     return tuple(change for change in changes if not (_is_redacted(change.before) and _is_redacted(change.after)))
 

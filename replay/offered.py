@@ -24,7 +24,9 @@ def models_command(*, trace: str, as_json: bool) -> None:
     find(entry)
     targets = sorted(recorder.catalogue(), key=lambda target: target.name)
     if as_json:
-        print_json([{"name": target.name, "url": target.url, "callable": target.call is not None} for target in targets])
+        print_json(
+            [{"name": target.name, "url": target.url, "callable": target.call is not None} for target in targets]
+        )
     elif not targets:
         click.echo("No models: name them in the workflow's module with tracer.configure(models=[...]).")
     for target in () if as_json else targets:

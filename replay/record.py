@@ -114,8 +114,10 @@ class Record:
             return Result(None, ref.lossy[0])
         value = self.value(ref)
         culprit = not_restored(value)
-        if culprit is None and step.outcome != "ok" and not isinstance(
-            value, BaseException | HttpResponse | codec.Yielded
+        if (
+            culprit is None
+            and step.outcome != "ok"
+            and not isinstance(value, BaseException | HttpResponse | codec.Yielded)
         ):
             culprit = "$ (the exception was not kept)"
         return Result(value, culprit)

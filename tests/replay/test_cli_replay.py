@@ -72,7 +72,9 @@ class TestReplay:
 
     @pytest.mark.parametrize("name", ["latest", "prefix", "PREFIX"])
     def test_a_trace_is_latest_or_the_beginning_of_its_id(self, trace, name):
-        assert said("replay", {"prefix": trace[:14], "PREFIX": trace[:14].upper()}.get(name, name))["replay_of"] == trace
+        assert (
+            said("replay", {"prefix": trace[:14], "PREFIX": trace[:14].upper()}.get(name, name))["replay_of"] == trace
+        )
 
     @pytest.mark.parametrize(
         ("words", "output", "happened"),
@@ -101,7 +103,11 @@ class TestReplay:
         assert (found["outcome"], found["output"], found["exit"]) == ("stopped", None, 3)
         assert found["stopped"].startswith("shop/look_up: input-changed, stopped; first at $.value: 'a' -> 'b'.")
         (divergence,) = found["divergences"]
-        assert (divergence["kind"], divergence["then"], divergence["changes"][0]["path"]) == ("input-changed", "stopped", "$.value")
+        assert (divergence["kind"], divergence["then"], divergence["changes"][0]["path"]) == (
+            "input-changed",
+            "stopped",
+            "$.value",
+        )
         shown = run("replay", trace, "--edit", 'plain="b"').stdout.splitlines()
         assert shown[0].startswith("■ stopped  shop/look_up: input-changed")
         assert shown[0].endswith("or give a result with --edit")
@@ -141,7 +147,9 @@ class TestReplay:
         assert result.stderr.startswith("playhead: ")
         assert (done(), recorded.trace().trace_id) == ([], trace)
 
-    @pytest.mark.parametrize("words", [["--budget-usd", "-1"], ["--budget-usd", "much"], ["--on-divergence", "maybe"], ["--nope"]])
+    @pytest.mark.parametrize(
+        "words", [["--budget-usd", "-1"], ["--budget-usd", "much"], ["--on-divergence", "maybe"], ["--nope"]]
+    )
     def test_so_does_an_option_that_is_none(self, trace, words):
         assert run("replay", trace, *words).exit_code == 2
 

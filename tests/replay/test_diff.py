@@ -102,7 +102,7 @@ class TestWhereTheyPart:
         flow([1, 2])
         found = replay("latest", edit("one", 5), on_divergence="live").diff()
         assert found.first.step.path == "flow/one"
-        assert [row.step.path for row in found.rows if row.inputs][0] == "flow/around"
+        assert next(row.step.path for row in found.rows if row.inputs) == "flow/around"
 
     def test_a_changed_input_is_the_first_even_where_something_inside_differs(self, recorded, compared):
         around_two = []
@@ -136,7 +136,11 @@ class TestTheAlignedTree:
             ("ab", "axb", [("a", "same"), ("x", "added"), ("b", "same")]),
             ("axb", "ab", [("a", "same"), ("x", "removed"), ("b", "same")]),
             ("ab", "ba", [("b", "same"), ("a", "same")]),
-            ("abc", "xyz", [("x", "added"), ("y", "added"), ("z", "added"), ("a", "removed"), ("b", "removed"), ("c", "removed")]),
+            (
+                "abc",
+                "xyz",
+                [("x", "added"), ("y", "added"), ("z", "added"), ("a", "removed"), ("b", "removed"), ("c", "removed")],
+            ),
             ("", "a", [("a", "added")]),
         ],
     )

@@ -28,12 +28,15 @@ class Point(NamedTuple):
     y: int
 
 
+ORIGIN = Point(0, 0)
+
+
 @dataclass(frozen=True)
 class Guess:
     intent: str
     confidence: float = 0.5
     mood: Mood = Mood.GOOD
-    at: Point = Point(0, 0)
+    at: Point = ORIGIN
     tags: tuple[str, ...] = ()
     price: Decimal = Decimal("1.50")
 
@@ -67,8 +70,10 @@ class TestJsonBecomesWhatTheRecordHeld:
         ("recorded", "edited", "expected"),
         [
             (GUESS, {"intent": "loans"}, Guess("loans", 0.9, Mood.BAD, Point(1, 2), ("a",))),
-            (GUESS, {"mood": "good", "at": [3, 4], "tags": ["b", "c"]}, Guess("billing", 0.9, Mood.GOOD, Point(3, 4), ("b", "c"))),
-            (GUESS, {"price": "2.25", "at": {"y": 9}}, Guess("billing", 0.9, Mood.BAD, Point(1, 9), ("a",), Decimal("2.25"))),
+            (GUESS, {"mood": "good", "at": [3, 4], "tags": ["b", "c"]},
+             Guess("billing", 0.9, Mood.GOOD, Point(3, 4), ("b", "c"))),
+            (GUESS, {"price": "2.25", "at": {"y": 9}},
+             Guess("billing", 0.9, Mood.BAD, Point(1, 9), ("a",), Decimal("2.25"))),
             (Mood.GOOD, "bad", Mood.BAD),
             (Point(1, 2), [5, 6], Point(5, 6)),
             (Point(1, 2), {"x": 5}, Point(5, 2)),
@@ -79,7 +84,8 @@ class TestJsonBecomesWhatTheRecordHeld:
             ({"best": GUESS, "n": 1}, {"best": {"intent": "x"}, "more": 2},
              {"best": Guess("x", 0.9, Mood.BAD, Point(1, 2), ("a",)), "more": 2}),
             (Parcel(2, "z"), {"weight": 3}, Parcel(3, "z")),
-            (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-05-06T07:08:09+00:00", dt.datetime(2026, 5, 6, 7, 8, 9, tzinfo=dt.UTC)),
+            (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-05-06T07:08:09+00:00",
+             dt.datetime(2026, 5, 6, 7, 8, 9, tzinfo=dt.UTC)),
             (dt.date(2026, 1, 2), "2026-05-06", dt.date(2026, 5, 6)),
             (uuid.UUID(int=1), str(uuid.UUID(int=2)), uuid.UUID(int=2)),
             (Yielded((1, 2), "end"), [3], Yielded((3,), "end")),

@@ -57,7 +57,7 @@ async def queue(body: Any) -> str:
     return "queued"
 
 
-@effect(stand_in=lambda body: post(body))
+@effect(stand_in=post)
 def relay(body: Any) -> str:
     DONE.append(f"relayed {body}")
     return "relayed"
@@ -120,7 +120,7 @@ class TestAnEffectOfTheRecord:
         assert (again.output, again.live, done()) == ("receipt 2", 1, ["inside", "sent 2 to bob"])
 
     def test_changed_code_of_its_own_does_not_make_it_happen(self, recorded, module):
-        source = '''
+        source = """
             from tracer import effect, workflow
             from tests.replay.support import did
 
@@ -132,7 +132,7 @@ class TestAnEffectOfTheRecord:
             @workflow
             def paying(amount):
                 return charge(amount)
-        '''
+        """
         module(source).paying(3)
         trace = recorded.trace()
         done()
@@ -215,7 +215,9 @@ class TestAnEffectThatWasCutOff:
         recorded.trace()
         engine = create_engine(recorded.url)
         with engine.begin() as connection:
-            connection.execute(text("UPDATE steps SET outcome = NULL, output = NULL WHERE name IN ('send', 'post', 'inside')"))
+            connection.execute(
+                text("UPDATE steps SET outcome = NULL, output = NULL WHERE name IN ('send', 'post', 'inside')")
+            )
             connection.execute(text("UPDATE traces SET outcome = NULL"))
             found = dict(connection.execute(text("SELECT workflow, trace_id FROM traces")).all())
         engine.dispose()

@@ -1,4 +1,4 @@
-"""A recorded workflow is found again, and nothing runs while it is looked for. Scripts are real scripts, in a process."""
+"""A recorded workflow is found again, and nothing runs while it is looked for. Scripts are real ones, in a process."""
 
 from __future__ import annotations
 
@@ -106,7 +106,13 @@ class Shell:
     def run(self, *words: Any, **env: str) -> subprocess.CompletedProcess[str]:
         told = {**self.env, **env}
         return subprocess.run(
-            [sys.executable, *map(str, words)], env=told, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, *map(str, words)],
+            env=told,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def record(self, path: Path) -> None:
@@ -139,7 +145,11 @@ class TestAScript:
     def test_that_fails_while_it_is_loaded_says_so_in_one_line(self, shell):
         path = shell.write(script("under a guard"))
         shell.record(path)
-        for text, said in (("def (", "SyntaxError"), ("import nowhere_at_all", "ModuleNotFoundError"), ("1 / 0", "division")):
+        for text, said in (
+            ("def (", "SyntaxError"),
+            ("import nowhere_at_all", "ModuleNotFoundError"),
+            ("1 / 0", "division"),
+        ):
             path.write_text(text)
             assert_one_line(shell.playhead("replay", "latest"), 2, "fails while loading", said)
 
@@ -242,7 +252,9 @@ class TestAClosure:
             return value
 
         local(1)
-        with pytest.raises(EntryNotFound, match=r"local was defined inside another function .* replay\(\.\.\., fn=it\)"):
+        with pytest.raises(
+            EntryNotFound, match=r"local was defined inside another function .* replay\(\.\.\., fn=it\)"
+        ):
             replay("latest")
         assert replay("latest", fn=local).output == 1
 

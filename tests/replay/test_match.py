@@ -20,7 +20,7 @@ from tracer.player import Call
 _ids = itertools.count(1)
 
 
-def recorded(name, *, under=None, identity="", occurrence=0, output="", fingerprint=None):
+def recorded(name, *, under=None, identity="", occurrence=0, output="", fingerprint=None):  # noqa: PLR0913
     """A recorded step; its output is only an address here."""
     parent_id = None if under is None else under.step_id
     path = name if under is None else f"{under.path}/{name}"
@@ -233,6 +233,7 @@ async def fan_out(tree: tuple) -> list:
 
 
 _order: tuple[int, ...] = ()
+ORDERS = st.permutations(range(6))
 TREES = st.recursive(st.integers(0, 6), lambda inner: st.lists(inner, max_size=6).map(tuple), max_leaves=25)
 
 
@@ -242,7 +243,9 @@ def answers(tree, run):
 
 class TestAnyTreeInAnyOrder:
     @settings(max_examples=60, deadline=None, database=None)
-    @given(tree=st.lists(TREES, max_size=6).map(tuple), before=st.permutations(range(6)), after=st.permutations(range(6)))
+    @given(
+        tree=st.lists(TREES, max_size=6).map(tuple), before=st.permutations(range(6)), after=st.permutations(range(6))
+    )
     def test_every_call_gets_its_own_answer(self, tmp_path_factory, tree, before, after):
         global _run, _order
         from tests.replay.support import Recorded
@@ -298,7 +301,7 @@ def twenty_threads(count: int) -> list:
 class TestManyAtOnce:
     @pytest.mark.parametrize("flow", ["gathered", "threaded"])
     def test_a_hundred_replays_in_a_hundred_orders_give_not_one_wrong_value(self, recorded, flow):
-        global _run, _shuffle
+        global _run, _shuffle  # noqa: PLW0603
         _run, _shuffle = "recorded", 0
         expected = asyncio.run(thirty_two(3)) if flow == "gathered" else twenty_threads(20)
         trace = recorded.trace()
@@ -318,7 +321,7 @@ class TestRepeatedInputs:
     @settings(max_examples=25, deadline=None, database=None)
     @given(items=st.lists(st.integers(0, 2), max_size=12))
     def test_each_recorded_answer_is_given_once(self, tmp_path_factory, items):
-        global _run
+        global _run  # noqa: PLW0603
         from tests.replay.support import Recorded
 
         store = Recorded(tmp_path_factory.getbasetemp() / "repeated")

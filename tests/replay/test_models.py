@@ -114,7 +114,9 @@ class TestSubstitution:
     @pytest.mark.parametrize("how", HOW)
     def test_a_python_callable_answers_in_the_wire_format_that_the_sdk_expects(self, run, server, how):
         trace = run(how)
-        again = replay(trace.trace_id, substitute("classify", model=Target("parrot", call=parrot, price=FREE)), live("x"))
+        again = replay(
+            trace.trace_id, substitute("classify", model=Target("parrot", call=parrot, price=FREE)), live("x")
+        )
         assert again.stopped is None
         # The draft's prompt follows from the new intent, and so may go live: to its own model.
         assert again.output == ["heard my card", "Hello, world", "kept"]
@@ -138,7 +140,14 @@ class TestSubstitution:
         again = replay(trace.trace_id, substitute("classify", model=same))
         assert (again.output, again.live, again.served) == (["billing", "Dear you", "sent"], 1, 2)
         new = recorded.trace(again.trace_id)
-        assert [each.origin for each in new.steps] == ["live", "live", "substituted", "recorded", "recorded", "recorded"]
+        assert [each.origin for each in new.steps] == [
+            "live",
+            "live",
+            "substituted",
+            "recorded",
+            "recorded",
+            "recorded",
+        ]
         assert new.steps[2].call.model == "same"
         assert server.seen == []
 
@@ -171,8 +180,8 @@ def finds(url: str) -> str:
 
 
 class TestMoney:
-    PRICED = Target("dear", call=lambda _: ChatAnswer(Message("assistant", "billing"), usage=Usage(11, 7, raw={"x": 1})),
-                    price=Price(input_nusd=100, output_nusd=1000))  # fmt: skip
+    ANSWER = ChatAnswer(Message("assistant", "billing"), usage=Usage(11, 7, raw={"prompt_tokens": 11}))
+    PRICED = Target("dear", call=lambda _: TestMoney.ANSWER, price=Price(input_nusd=100, output_nusd=1000))
     ONE_CALL_USD = (11 * 100 + 7 * 1000) / 1e9
 
     def test_a_replay_costs_what_ran_as_the_store_has_it_too(self, run, recorded):

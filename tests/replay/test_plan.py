@@ -57,7 +57,12 @@ class TestAPlan:
         assert plan.rule("fail", "support/draft") is None
 
     def test_describes_itself_in_the_words_of_the_command_line(self):
-        plan = Plan((substitute("draft", model="m"), edit("a", {"b": 1}), fail("c", "timeout"), live("d")), "live", 500_000_000, True)
+        plan = Plan(
+            (substitute("draft", model="m"), edit("a", {"b": 1}), fail("c", "timeout"), live("d")),
+            "live",
+            500_000_000,
+            True,
+        )
         assert plan.described() == {
             "rules": ["--model draft=m", '--edit a={"b": 1}', "--fail c=timeout", "--live d", "--on-divergence live",
                       "--budget-usd 0.5", "--verify"]

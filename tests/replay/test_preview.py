@@ -87,8 +87,8 @@ class TestADryRun:
 
 
 RULES = st.sampled_from(
-    [edit("one[0]", 1), edit("pair/ask", 2), edit("ask", 4), fail("ask[1]", "timeout"), live("pair"), live("send"), live("ask"),
-     from_step("pair"), from_step("steps/ask"), stand_in("send", "kept"), live("one")]
+    [edit("one[0]", 1), edit("pair/ask", 2), edit("ask", 4), fail("ask[1]", "timeout"), live("pair"), live("send"),
+     live("ask"), from_step("pair"), from_step("steps/ask"), stand_in("send", "kept"), live("one")]
 )  # fmt: skip
 HOW = {"recorded": "served", "edited": "edited", "injected": "fails", "stood-in": "stood in"}
 
@@ -112,9 +112,15 @@ class TestItAgreesWithTheReplay:
                 assert word in {"runs", "live", "unknown", "stops"}, found.path
             elif word != "unknown":
                 above = [fates[path][0] for path in _above(found.path) if path in fates]
-                assert word == HOW[found.origin] or (word == "not listed" and above[-1] in {"served", "unknown"}), found.path
+                assert word == HOW[found.origin] or (word == "not listed" and above[-1] in {"served", "unknown"}), (
+                    found.path
+                )
         if again.stopped is None and again.error is None and not any(word == "unknown" for word, _ in fates.values()):
-            listed = {path for path, (word, _) in fates.items() if word == "live" and path.rsplit("/")[-1][:3] in {"ask", "sen"}}
+            listed = {
+                path
+                for path, (word, _) in fates.items()
+                if word == "live" and path.rsplit("/")[-1][:3] in {"ask", "sen"}
+            }
             assert again.live == len(listed)
 
 

@@ -138,7 +138,9 @@ class TestThePlanReachesIntoAStep:
         assert done() == ["around 7"]
         said = str(again.stopped)
         assert again.output is None
-        assert said.startswith("flow/around/leaf: input-changed, stopped; first at $.value: 2 -> 7. Let it run with --live")
+        assert said.startswith(
+            "flow/around/leaf: input-changed, stopped; first at $.value: 2 -> 7. Let it run with --live"
+        )
         assert "\n" not in said
 
     def test_it_goes_live_where_the_plan_says_so(self, recorded):
@@ -207,7 +209,7 @@ def thrice() -> list:
     return [leaf(value) for value in (1, 2, 3)]
 
 
-CODE = '''
+CODE = """
     from tracer import step, workflow
     from tests.replay.support import did
 
@@ -229,7 +231,7 @@ CODE = '''
     @workflow
     def changing(text):
         return first(text) + other(text)
-'''
+"""
 
 
 class TestChangedCode:
@@ -432,7 +434,7 @@ class TestResultsThatCannotBeRestored:
 
     @pytest.mark.parametrize(("kind", "runs"), [("step", True), ("tool", False)])
     def test_an_instance_of_a_class_that_is_gone_is_never_handed_out(self, recorded, module, kind, runs):
-        source = f'''
+        source = f"""
             from dataclasses import dataclass
             from tracer import step, workflow
             from tests.replay.support import did
@@ -452,7 +454,7 @@ class TestResultsThatCannotBeRestored:
             @workflow
             def ordering():
                 return type(look_up()["orders"][0]).__name__
-        '''
+        """
         assert module(source).ordering() == "Order"
         trace = recorded.trace()
         done()
@@ -465,7 +467,7 @@ class TestResultsThatCannotBeRestored:
             assert done() == []
 
     def test_an_exception_of_a_class_that_is_gone_is_not_handed_out_as_a_result(self, recorded, module):
-        source = '''
+        source = """
             from tracer import step, workflow
 
             class Gone(Exception): pass
@@ -477,7 +479,7 @@ class TestResultsThatCannotBeRestored:
             @workflow
             def ordering():
                 return look_up()
-        '''
+        """
         with pytest.raises(Exception, match="no"):
             module(source).ordering()
         trace = recorded.trace()
@@ -490,8 +492,7 @@ class TestResultsThatCannotBeRestored:
 @step
 def counts(upto: int) -> Any:
     DONE.append("counts")
-    for number in range(upto):
-        yield number
+    yield from range(upto)
     if upto > 3:
         raise ShopError(upto, "too many")
 
@@ -693,7 +694,7 @@ def swallows(value: int) -> Any:
     found = plain(value)
     try:
         leaf(found)
-    except BaseException:
+    except BaseException:  # noqa: BLE001
         DONE.append("swallowed")
     return sends("after")
 
@@ -790,7 +791,8 @@ def cut(recorded, *names):
     with engine.begin() as connection:
         for name in names:
             connection.execute(
-                text("UPDATE steps SET outcome = NULL, ended_ns = NULL, output = NULL WHERE name = :name"), {"name": name}
+                text("UPDATE steps SET outcome = NULL, ended_ns = NULL, output = NULL WHERE name = :name"),
+                {"name": name},
             )
         connection.execute(text("UPDATE traces SET outcome = NULL, ended_ns = NULL"))
     engine.dispose()
@@ -799,7 +801,9 @@ def cut(recorded, *names):
 class TestRulesAboutNothing:
     def test_a_misspelt_step_is_refused_with_the_names_there_are(self, recorded):
         flow(1)
-        with pytest.raises(PlanError, match=r"no step of this trace is named 'plan' \(it has flow, plain, around, leaf\)"):
+        with pytest.raises(
+            PlanError, match=r"no step of this trace is named 'plan' \(it has flow, plain, around, leaf\)"
+        ):
             replay("latest", edit("plan", 1))
 
     def test_one_that_this_run_does_not_come_to_is_said(self, recorded):
@@ -850,7 +854,7 @@ class TestNeverReached:
 
 class TestSecretsInADivergence:
     def test_an_input_that_is_hidden_by_name_is_not_shown(self, recorded, module):
-        source = '''
+        source = """
             from tracer import effect, workflow
 
             @effect(redact=["password"])
@@ -860,7 +864,7 @@ class TestSecretsInADivergence:
             @workflow
             def entering(user):
                 return login("hunter2", user + "-1")
-        '''
+        """
         module(source).entering("ann")
         trace = recorded.trace()
         module(source.replace('"-1"', '"-2"'))
