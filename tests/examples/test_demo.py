@@ -64,7 +64,7 @@ class TestDemo:
                 trace = store.trace(row.trace_id)
                 calls = [step.call for step in trace.steps if step.path == "support/classify/chat"]
                 assert [call.model for call in calls] == ["smollm2-135m"]
-                assert calls[0].usage.input_tokens > 1_000
+                assert calls[0].usage.input_tokens > 500
                 assert (row.cost_nusd, row.unpriced) == (0, 0)
             replays = store.traces(Filter(replays=True))
             assert replays
