@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
 from replay.compare import Change
 from tracer.player import ReplayStopped
+
+#: Characters of a value that a message shows.
+_MOST = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Divergence:
         words = f"{self.path}: {self.kind}, {self.then}"
         if self.changes:
             first = self.changes[0]
-            words += f"; first at {first.path}: {short(first.before)} -> {short(first.after)}"
+            before, after = _parting(one_line(repr(first.before)), one_line(repr(first.after)))
+            words += f"; first at {first.path}: {before} -> {after}"
         return words
 
 
@@ -46,7 +51,19 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def short(value: Any, most: int = 120) -> str:
-    """A value in one line of at most that many characters."""
-    text = one_line(repr(value))
-    return text if len(text) <= most else f"{text[:most]}..."
+def short(value: Any) -> str:
+    """A value in one line of bounded length."""
+    return _cut(one_line(repr(value)), 0)
+
+
+def _parting(before: str, after: str) -> tuple[str, str]:
+    """Both texts, cut so that the place where they part is in sight."""
+    start = 0
+    if max(len(before), len(after)) > _MOST:
+        same = len(os.path.commonprefix([before, after]))  # noqa: RUF071 - characters are what is meant
+        start = max(0, same - _MOST // 3)
+    return _cut(before, start), _cut(after, start)
+
+
+def _cut(text: str, start: int) -> str:
+    return f"{'...' if start else ''}{text[start : start + _MOST]}{'...' if len(text) > start + _MOST else ''}"
