@@ -148,12 +148,18 @@ class TestConversation:
         assert view.turns == ()
         assert view.error is not None
 
-    def test_very_many_turns_keep_the_first_and_the_last(self) -> None:
+    def test_of_many_turns_the_last_ones_are_open_and_the_middle_is_folded(self) -> None:
+        request = ChatRequest("m", (Message("system", "be kind"), *(Message("user", f"turn {n}") for n in range(20))))
+        view = asked(request)
+        assert [turn.preview for turn in view.turns] == ["be kind", "turn 17", "turn 18", "turn 19"]
+        assert [turn.preview for turn in view.middle] == [f"turn {n}" for n in range(17)]
+
+    def test_of_very_many_turns_the_first_and_the_last_are_kept(self) -> None:
         request = ChatRequest("m", tuple(Message("user", f"turn {n}") for n in range(500)))
         view = asked(request)
-        assert len(view.turns) == TURN_LIMIT
+        assert len(view.turns) + len(view.middle) == TURN_LIMIT
         assert view.omitted == 500 - TURN_LIMIT
-        assert [turn.preview for turn in (view.turns[0], view.turns[1], view.turns[-1])] == [
+        assert [turn.preview for turn in (view.middle[0], view.middle[1], view.turns[-1])] == [
             "turn 0",
             "turn 1",
             "turn 499",

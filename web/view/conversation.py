@@ -13,6 +13,9 @@ from web.view.text import one_line
 
 #: Turns of one conversation on a page; the payload page has them all.
 TURN_LIMIT = 40
+#: Of more turns than these, the middle is folded away: one looks for what was just said, and for the answer below it.
+OPEN_TURNS = 6
+_LAST_TURNS = 3
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
@@ -43,6 +46,9 @@ class Conversation:
     """The turns of a request or of an answer, and what came with them."""
 
     turns: tuple[Turn, ...]
+    #: Turns in the middle, to be opened; they stand behind the first ``head`` ones.
+    middle: tuple[Turn, ...] = ()
+    head: int = 1
     omitted: int = 0
     parameters: tuple[tuple[str, str], ...] = ()
     tools: tuple[str, ...] = ()
@@ -55,8 +61,13 @@ def asked(request: ChatRequest, *, limits: Limits = PANEL) -> Conversation:
     omitted = max(0, len(messages) - TURN_LIMIT)
     shown = messages if not omitted else (*messages[:2], *messages[2 + omitted :])
     share = _share(limits, len(shown))
+    turns = tuple(_turn(message, limits=share, folds=True) for message in shown)
+    head = 1 if turns and turns[0].tone == "system" else 0
+    middle = turns[head:-_LAST_TURNS] if len(turns) > OPEN_TURNS else ()
     return Conversation(
-        turns=tuple(_turn(message, limits=share, folds=True) for message in shown),
+        turns=(*turns[:head], *turns[head + len(middle) :]),
+        middle=middle,
+        head=head,
         omitted=omitted,
         parameters=tuple((name, _parameter(value)) for name, value in request.parameters.items()),
         tools=tuple(_tool_name(tool) for tool in request.tools),
@@ -135,4 +146,4 @@ def _share(limits: Limits, turns: int) -> Limits:
 
 def turns_in_words(conversation: Conversation) -> str:
     """``3 turns``, for the title of a block."""
-    return plural(len(conversation.turns) + conversation.omitted, "turn")
+    return plural(len(conversation.turns) + len(conversation.middle) + conversation.omitted, "turn")

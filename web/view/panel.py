@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from tracer import format as fmt
+from tracer.codec import Yielded
 from tracer.format import Shown
 from tracer.model import PayloadRef, Step, Trace, Usage
+from tracer.wire import HttpResponse
 from web.view.contexts import Link, PayloadView, StepPanel
 from web.view.exchange import said
 from web.view.failure import error_block
@@ -156,7 +158,10 @@ def _payloads(trace: Trace, step: Step, load: Load, base: str) -> Iterator[Paylo
     request = load(step.input) if step.input is not None and step.input.size <= DECODE_LIMIT else None
     yield view_of("Input", step.input, request, step=step, absent="No input was recorded.")
     response = load(step.output) if step.output is not None and step.output.size <= DECODE_LIMIT else None
-    yield view_of("Output", step.output, response, step=step, request=request, absent=_no_output(step))
+    # A failed step's result is its exception, which the error block has told; only at the wire, and of a generator, is
+    # there something besides.
+    if step.failure is None or response is None or isinstance(response, HttpResponse | Yielded):
+        yield view_of("Output", step.output, response, step=step, request=request, absent=_no_output(step))
     answer = _last_answer(trace, step)
     if answer is not None and answer.output is not None and answer.output.size <= DECODE_LIMIT:
         asked = load(answer.input) if answer.input is not None and answer.input.size <= DECODE_LIMIT else None
