@@ -34,7 +34,7 @@ class Project:
         """Call a workflow and read its trace back; an exception of it is not ours to raise."""
         try:
             function(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the workflow raises
             self.raised: BaseException = error
         return self.trace()
 

@@ -54,7 +54,7 @@ class ActiveStep:
         "trace",
     )
 
-    def __init__(  # noqa: PLR0913 - what a step is
+    def __init__(  # noqa: PLR0913, PLR0917 - what a step is
         self,
         trace: ActiveTrace,
         parent: ActiveStep | None,

@@ -15,7 +15,6 @@ import contextlib
 import fcntl
 import mmap
 import os
-import socket
 import threading
 import time
 import zlib
@@ -29,6 +28,8 @@ SEGMENT_BYTES = 4 << 20
 PORTION_BYTES = 16 << 20
 _HEADER = Struct("<II")
 _LOCK_FILE = "owner"
+#: Not from socket, whose import would cost more than all else here.
+_HOST = os.uname().nodename
 #: The length that closes a full segment: "go on in the next one".
 _NEXT = 0xFFFF_FFFF
 
@@ -82,7 +83,7 @@ class Journal:
     """The journal of this process. ``append`` is for any thread; ``read`` and ``drop_before`` are for one writer."""
 
     def __init__(self, home: Path, store_tag: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self.owner = f"{store_tag}-{socket.gethostname()}-{os.getpid()}-{time.time_ns():x}"
+        self.owner = f"{store_tag}-{_HOST}-{os.getpid()}-{time.time_ns():x}"
         self._segment_bytes = segment_bytes
         self.folder, self._lock_fd = _make_folder(home / "journal", self.owner)
         # Guards all below, for the length of one copy.
@@ -220,7 +221,7 @@ def discard(folder: Path) -> None:
 
 def is_alive(home: Path, owner: str) -> bool:
     """Whether the process that owns this journal still runs. An owner on another machine is given the benefit."""
-    if _host_of(owner) != socket.gethostname():
+    if _host_of(owner) != _HOST:
         return True
     try:
         fd = os.open(home / "journal" / owner / _LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
@@ -248,10 +249,9 @@ def adopt(folder: Path) -> Iterator[bool]:
 
 def abandoned(home: Path, store_tag: str) -> list[Path]:
     """Journals meant for this store, from this machine, whose owner may be dead. Oldest first."""
-    host = socket.gethostname()
     ages: dict[Path, float] = {}
     for folder in (home / "journal").glob(f"{store_tag}-*"):
-        if _host_of(folder.name) == host:
+        if _host_of(folder.name) == _HOST:
             with contextlib.suppress(FileNotFoundError):  # adopted by another process just now
                 ages[folder] = folder.stat().st_mtime
     return sorted(ages, key=ages.__getitem__)

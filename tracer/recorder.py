@@ -178,7 +178,7 @@ def open(  # noqa: A001 - read as recorder.open
 def flush(timeout_s: float = 10.0) -> bool:
     """Wait until the store holds everything recorded so far in this process. False if it did not within the time."""
     active = _recorder
-    return active is None or active.writer.flush(timeout_s)
+    return active is None or active.flush(timeout_s)
 
 
 def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:

@@ -6,7 +6,6 @@ Encode, redact, append to the journal: no database and no network here. ``tracer
 from __future__ import annotations
 
 import json
-import os
 import random
 import threading
 from dataclasses import replace
@@ -22,7 +21,6 @@ from tracer.ids import Anchor, new_step_id, new_trace_id
 from tracer.journal import Journal, JournalClosed
 from tracer.key import NO_INPUT, store_key
 from tracer.model import Failure
-from tracer.plain import plain
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
 from tracer.redact import Redactor
 from tracer.served import below, ending
@@ -34,10 +32,6 @@ if TYPE_CHECKING:
 #: By name, because trio is not ours to import.
 _CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt"})
 _NOT_CAPTURED = ("$ (not captured)",)
-# Held while the writer's thread imports the database's library: a fork in between would leave the child with modules
-# that are locked for good.
-_importing = threading.Lock()
-os.register_at_fork(before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release)
 
 
 class Recorder:
@@ -51,7 +45,8 @@ class Recorder:
         self.refused_traces = 0
         self._journal: Journal | None = None
         self._writer: Writer | None = None
-        self._closed = False
+        #: What is recorded from now on stays on disk, for another process to bring in.
+        self._journal_only = False
         # Guards the making of the two above, once at first and once more in a forked child.
         self._making = threading.Lock()
         self._make()
@@ -71,22 +66,22 @@ class Recorder:
                 journal = Journal(home, tag)
                 self._writer = Writer(journal, home, tag, self._open_store)
                 self._journal = journal
-                # What a closed recorder's last steps still say waits on disk for the next process.
-                if not self._closed:
+                if not self._journal_only:
                     self._writer.wake()
             return self._journal, self._writer
 
     def forked(self) -> None:
         """In a forked child: the parent's journal and thread are not the child's. Both are made anew when needed."""
         self._making = threading.Lock()
+        # A parent's thread that was just importing the database's library leaves its modules locked for good.
+        self._journal_only = self._writer is not None and not self._writer.has_store
         if self._journal is not None:
             self._journal.forget_lock()
         self._journal = self._writer = None
 
     def _open_store(self) -> Any:
         # Imported on the writer's thread, so that SQLAlchemy never loads on the caller's.
-        with _importing:
-            from tracer.store import open_store  # noqa: PLC0415
+        from tracer.store import open_store  # noqa: PLC0415
 
         return open_store(self.config.database_url)
 
@@ -99,7 +94,9 @@ class Recorder:
         return self.config.sample >= 1.0 or random.random() < self.config.sample  # noqa: S311 - not a secret
 
     def begin_trace(self, player: Player | None) -> ActiveTrace:
-        self.writer.wake()
+        writer = self.writer
+        if not self._journal_only:
+            writer.wake()
         anchor = Anchor.now()
         return ActiveTrace(new_trace_id(anchor.wall_ns), anchor, self, player)
 
@@ -160,23 +157,7 @@ class Recorder:
         if trace.player is None:
             self.append(started)
             return step
-        call = Call(
-            trace_id=step.trace_id,
-            step_id=step.step_id,
-            parent_id=None if parent is None else parent.step_id,
-            name=name,
-            kind=kind,
-            path=path,
-            occurrence=occurrence,
-            input=clear,
-            input_lossy=lossy,
-            identity=identity or "",
-            fingerprint=fingerprint,
-            effect=effect,
-            block=block,
-            stand_in=stand_in,
-            arguments=arguments,
-        )
+        call = _call_of(step, started, clear, block=block, stand_in=stand_in, arguments=arguments)
         self._ask(trace.player, step, call, started)
         return step
 
@@ -233,10 +214,13 @@ class Recorder:
                 return
             _, data, lossy = self._encode(error if output is None else output, frozenset(), capture=step.capture)
             told = failure_of(error) if step.capture else _wordless(failure_of(error))
-            failure = self.redactor.redact(codec.encode(told).data).data
+            encoded = codec.encode(told)
+            if encoded.lossy:  # at the end of the stack there is no room for causes
+                encoded = codec.encode(replace(told, cause=None, group=()))
+            failure = self.redactor.redact(encoded.data).data
             self._end(step, _outcome_of(error), data, lossy, failure, {})
 
-    def _end(  # noqa: PLR0913 - the fields of one event
+    def _end(  # noqa: PLR0913, PLR0917 - the fields of one event
         self,
         step: ActiveStep,
         outcome: str,
@@ -250,6 +234,8 @@ class Recorder:
             attrs["tags"] = {**attrs.get("tags", {}), **self._told(tags)}
         if call and "call" not in attrs:
             attrs["call"] = self._with_price(call)
+            if not isinstance(step.decision, Run):  # edited or injected: nobody was asked, so nobody is paid
+                attrs["call"] = {**attrs["call"], "served": True}
         trace = step.trace
         at_ns = trace.anchor.read_ns()
         self.append(Finished(trace.trace_id, step.step, at_ns, outcome, output, list(lossy), failure, attrs))
@@ -258,6 +244,8 @@ class Recorder:
 
     def _told(self, tags: Mapping[str, Any]) -> dict[str, Any]:
         """Tags as plain data, without credentials."""
+        from tracer.plain import plain  # noqa: PLC0415 - for the few that tag
+
         encoded = codec.encode(plain(tags)).data
         kept = self.redactor.redact(encoded).data
         told: dict[str, Any] = plain(tags if kept is encoded else codec.decode(kept))
@@ -300,12 +288,18 @@ class Recorder:
                 self._journal = self._writer = None
                 self.journal.append(frame)
 
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the store holds everything recorded so far; False if it did not within the time."""
+        if self._journal is None:
+            return True
+        return not self._journal_only and self.writer.flush(timeout_s)
+
     def close(self, timeout_s: float) -> bool:
         """Write out what is waiting and let go of the journal; False if something had to stay in it.
 
         A step that still runs may end later: it gets a journal of its own, which the next process brings in.
         """
-        self._closed = True
+        self._journal_only = True
         return self._writer is None or self._writer.close(timeout_s)
 
 
@@ -332,6 +326,25 @@ def _redactor(rules: Sequence[RedactionRule]) -> Redactor:
         keys=[rule for rule in rules if isinstance(rule, str)],
         patterns=[rule for rule in rules if isinstance(rule, tuple)],
         functions=[rule for rule in rules if callable(rule)],
+    )
+
+
+def _call_of(step: ActiveStep, started: Started, clear: bytes | None, **told: Any) -> Call:
+    """A step that is about to run, as a player sees it: with its input as it is, not as it is kept."""
+    return Call(
+        trace_id=step.trace_id,
+        step_id=step.step_id,
+        parent_id=None if step.parent is None else step.parent.step_id,
+        name=step.name,
+        kind=step.kind,
+        path=step.path,
+        occurrence=started.occurrence,
+        input=clear,
+        input_lossy=tuple(started.input_lossy),
+        identity=started.identity or "",
+        fingerprint=started.fingerprint,
+        effect=bool(started.attrs.get("effect")),
+        **told,
     )
 
 
@@ -368,6 +381,8 @@ def _wordless(failure: Failure) -> Failure:
 
 def _packable(event: Event) -> Event:
     """The same event where something that was said of the step (a tag, a name, a usage) is no plain data."""
+
+    from tracer.plain import plain  # noqa: PLC0415 - for the few that need it
 
     def part_of(part: Any) -> Any:
         if isinstance(part, bytes):

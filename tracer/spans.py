@@ -30,7 +30,12 @@ class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
     """
 
     def __init__(
-        self, name: str, *, kind: Kind = "step", input: Any = UNSET, tags: Mapping[str, Any] | None = None  # noqa: A002
+        self,
+        name: str,
+        *,
+        kind: Kind = "step",
+        input: Any = UNSET,  # noqa: A002 - what it is called everywhere
+        tags: Mapping[str, Any] | None = None,
     ) -> None:
         self._name = name
         self._kind = kind

@@ -57,6 +57,11 @@ class Writer:
         self.problem: str | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the store was opened, and with it everything imported that this takes."""
+        return self._store is not None
+
     def wake(self) -> None:
         """Called at the start of a workflow: there will be events soon."""
         if self._thread is None:

@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.recording import Project, project  # noqa: F401
+from tests import recording
 from tracer.binding import Binder, arguments
+
+#: Every test here records into a project of its own.
+project = recording.project
 
 NAMES = ["a", "b", "c", "d", "self", "cls"]
 KEYWORDS = [*NAMES, "e", "rest", "more", "*rest", "**more", "*args", "*"]

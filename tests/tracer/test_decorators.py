@@ -16,11 +16,15 @@ from typing import Any
 import pytest
 
 import tracer
-from tests.recording import ROOT, Project, path_of, project, step_named  # noqa: F401
+from tests import recording
+from tests.recording import ROOT, Project, path_of, step_named
 from tracer import current, effect, span, step, workflow
 from tracer.context import CURRENT
 from tracer.errors import ConfigError
 from tracer.model import Usage
+
+#: Every test here records into a project of its own.
+project = recording.project
 
 
 @step
@@ -66,7 +70,7 @@ class TestWhatIsRecorded:
 
     def test_a_workflow_in_a_workflow_is_a_step_of_it(self, project: Project) -> None:
         inner = workflow(name="inner")(lambda: double(1))
-        project.record(workflow(name="outer")(lambda: inner()))
+        project.record(workflow(name="outer")(inner))
         (trace,) = project.traces()
         assert path_of(trace) == ["outer", "outer/inner", "outer/inner/double"]
 
@@ -127,7 +131,12 @@ class TestWhatIsRecorded:
 
         notes = project.record(flow).steps[0].notes
         assert [note.value for note in notes] == given
-        assert [(note.name, note.occurrence) for note in notes] == [("now", 0), ("random", 0), ("uuid4", 0), ("random", 1)]
+        assert [(note.name, note.occurrence) for note in notes] == [
+            ("now", 0),
+            ("random", 0),
+            ("uuid4", 0),
+            ("random", 1),
+        ]
         assert isinstance(given[2], uuid.UUID)
 
     def test_a_model_that_is_a_function_is_named(self, project: Project) -> None:
@@ -183,7 +192,14 @@ class TestEveryKindOfCallable:
         @workflow
         def flow() -> list[Any]:
             agent = Agent()
-            return [agent.plain(1), Agent.above(2), agent.below(3), agent.static_above(4), Agent.static_below(5), agent(6)]
+            return [
+                agent.plain(1),
+                Agent.above(2),
+                agent.below(3),
+                agent.static_above(4),
+                Agent.static_below(5),
+                agent(6),
+            ]
 
         trace = project.record(flow)
         assert project.value(trace.root) == [1, "Agent", "Agent", 4, 5, 6]
@@ -252,7 +268,11 @@ class TestEveryKindOfCallable:
 
         for decorate in (workflow, step, effect, step(name="other"), workflow(), effect(stand_in=1)):
             wrapped = decorate(plain)
-            assert (wrapped.__name__, wrapped.__doc__, inspect.signature(wrapped)) == ("plain", "Doc.", inspect.signature(plain))
+            assert (wrapped.__name__, wrapped.__doc__, inspect.signature(wrapped)) == (
+                "plain",
+                "Doc.",
+                inspect.signature(plain),
+            )
             assert inspect.iscoroutinefunction(decorate(coroutine))
             assert inspect.isgeneratorfunction(decorate(generator))
             assert inspect.isasyncgenfunction(decorate(async_generator))
@@ -271,7 +291,7 @@ class TestErrors:
         def broken() -> None:
             raise error
 
-        trace = project.record(workflow(lambda: broken(), name="flow"))
+        trace = project.record(workflow(name="flow")(broken))
         assert project.raised is error
         assert traceback.extract_tb(error.__traceback__)[-1].name == "broken"
         assert error.__context__ is None
@@ -330,7 +350,7 @@ class TestErrors:
         assert project.value(project.record(flow).root) == "half"
 
     def test_wrong_arguments_are_the_users_error_as_always(self, project: Project) -> None:
-        trace = project.record(workflow(lambda: double(1, 2, 3, z=4), name="flow"))  # type: ignore[call-arg]
+        trace = project.record(workflow(name="flow")(lambda: double(1, 2, 3, z=4)))  # type: ignore[call-arg]
         assert isinstance(project.raised, TypeError)
         assert project.value(step_named(trace, "double"), "input") == {"x": 1, "*args": (2, 3), "z": 4}
 
@@ -462,8 +482,8 @@ class TestPrivacy:
             inner(text)
             raise ValueError(f"bad text: {text}")
 
-        # Put together here, for the source around a failed line is kept: code is no content.
-        trace = project.record(flow, " ".join(["the", "private", "words"]))
+        # Turned around, for the source around a failed line is kept: code is no content.
+        trace = project.record(flow, "sdrow etavirp eht"[::-1])
         assert path_of(trace) == ["flow", "flow/chunks", "flow/inner", "flow/inner/s"]
         assert trace.summary.error_type == "ValueError"
         assert b"private words" not in project.raw()
@@ -499,7 +519,9 @@ class TestPrivacy:
 
     def test_own_rules_of_redaction_hold(self, project: Project) -> None:
         tracer.configure(redact=["mothers_name", ("ticket", r"TCK-\d+")])
-        project.record(workflow(lambda form: form["note"], name="f"), {"mothers_name": "Smith-J", "note": "see TCK-4711"})
+        project.record(
+            workflow(name="f")(lambda form: form["note"]), {"mothers_name": "Smith-J", "note": "see TCK-4711"}
+        )
         assert b"Smith-J" not in project.raw()
         assert b"TCK-4711" not in project.raw()
 

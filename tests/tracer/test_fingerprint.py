@@ -13,7 +13,7 @@ import pytest
 from tests.recording import ROOT
 from tracer.fingerprint import PREFIX, comparable, fingerprint
 
-BASE = '''
+BASE = """
 import functools, threading, re
 PROMPT = "Be kind."
 LOCK = threading.Lock()
@@ -49,7 +49,7 @@ def flow(text, k=3, *, deep=False):
     if k:
         return [word for word in text.split() if word not in {"a", "b", "c"}], PROMPT, helper(k), LIMITS, LOCK
     return partner(0), sorted(text, key=lambda c: (c, 1)), AGENT.greet(), Agent("x")
-'''
+"""
 
 
 def module(source: str, name: str = "pipeline", file: str = "pipeline.py") -> types.ModuleType:
@@ -155,7 +155,11 @@ class TestWhatDoesNot:
         (tmp_path / "pipeline.py").write_text(BASE)
         told = {
             subprocess.run(
-                [sys.executable, "-c", "import pipeline; from tracer.fingerprint import fingerprint as f; print(f(pipeline.flow))"],
+                [
+                    sys.executable,
+                    "-c",
+                    "import pipeline; from tracer.fingerprint import fingerprint as f; print(f(pipeline.flow))",
+                ],
                 env={"PYTHONHASHSEED": seed, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
                 capture_output=True,
                 text=True,
@@ -187,7 +191,7 @@ class TestAnyFunction:
                 raise RuntimeError(f"asked for {name}")
 
             @property
-            def __class__(self) -> Any:  # noqa: PLW3201
+            def __class__(self) -> Any:
                 raise RuntimeError("asked for the class")
 
         made = module("def flow():\n    return proxy, cyclic, lock\n")
@@ -196,7 +200,9 @@ class TestAnyFunction:
         vars(made).update(proxy=Proxy(), cyclic=cyclic, lock=threading.Lock())
         assert fingerprint(made.flow).startswith(PREFIX)
 
-    @pytest.mark.parametrize("called", [len, functools.partial(len), print.__call__, type("C", (), {"__call__": lambda s: 1})()])
+    @pytest.mark.parametrize(
+        "called", [len, functools.partial(len), print.__call__, type("C", (), {"__call__": lambda s: 1})()]
+    )
     def test_what_is_no_function_has_one_as_well(self, called: Any) -> None:
         assert fingerprint(called) == fingerprint(called)
 

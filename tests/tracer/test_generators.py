@@ -6,10 +6,14 @@ from typing import Any, AsyncIterator, Iterator
 
 import pytest
 
-from tests.recording import Project, path_of, project, step_named  # noqa: F401
+from tests import recording
+from tests.recording import Project, path_of, step_named
 from tracer import current, span, step, workflow
 from tracer.codec import Yielded
 from tracer.context import CURRENT
+
+#: Every test here records into a project of its own.
+project = recording.project
 
 
 @step
@@ -147,7 +151,7 @@ class TestGenerators:
             yield from (1, 2)
             raise error
 
-        trace = project.record(workflow(lambda: list(giving()), name="flow"))
+        trace = project.record(workflow(name="flow")(lambda: list(giving())))
         assert project.raised is error
         given = project.value(step_named(trace, "giving"))
         assert given.items == (1, 2)
@@ -161,11 +165,11 @@ class TestGenerators:
                 state["n"] = number
                 yield state
 
-        trace = project.record(workflow(lambda: [dict(each) for each in states()], name="flow"))
+        trace = project.record(workflow(name="flow")(lambda: [dict(each) for each in states()]))
         assert project.value(step_named(trace, "states")).items == ({"n": 0}, {"n": 1}, {"n": 2})
 
     def test_one_that_is_never_asked_leaves_nothing(self, project: Project) -> None:
-        assert path_of(project.record(workflow(lambda: echo(2) and None, name="flow"))) == ["flow"]
+        assert path_of(project.record(workflow(name="flow")(lambda: echo(2) and None))) == ["flow"]
 
     def test_outside_a_workflow_it_is_the_plain_generator(self) -> None:
         running = echo(2)
@@ -268,4 +272,7 @@ class TestAsyncGenerators:
             await asyncio.create_task(running.aclose())  # type: ignore[attr-defined]
 
         trace = project.record(lambda: asyncio.run(flow()))
-        assert [(each.path, each.status) for each in trace.steps] == [("flow", "completed"), ("flow/block", "cancelled")]
+        assert [(each.path, each.status) for each in trace.steps] == [
+            ("flow", "completed"),
+            ("flow/block", "cancelled"),
+        ]

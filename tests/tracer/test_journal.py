@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.recording import ROOT, project  # noqa: F401
+from tests import recording
+from tests.recording import ROOT
 from tracer.journal import (
     MAGIC,
     START,
@@ -23,6 +24,9 @@ from tracer.journal import (
     is_alive,
     read_folder,
 )
+
+#: Every test here records into a project of its own.
+project = recording.project
 
 SEGMENT = 4096
 
@@ -59,7 +63,9 @@ class TestAppendAndRead:
         frames, position = journal.read(START, limit=10_000)
         assert position == journal.end
         assert sorted(frames) == sorted(
-            f"{number}:{count}:".encode() + bytes([number]) * (count % 97) for number in range(8) for count in range(200)
+            f"{number}:{count}:".encode() + bytes([number]) * (count % 97)
+            for number in range(8)
+            for count in range(200)
         )
         for number in range(8):
             mine = [frame for frame in frames if frame.startswith(f"{number}:".encode())]
@@ -102,7 +108,7 @@ class TestAppendAndRead:
         assert journal.waiting_bytes == waiting
         journal.drop_before(position)
         assert 0 < journal.waiting_bytes < waiting
-        assert [path.name for path in sorted(journal.folder.glob("*.seg"))][0] == f"{position.segment:08d}.seg"
+        assert min(path.name for path in journal.folder.glob("*.seg")) == f"{position.segment:08d}.seg"
         rest, end = journal.read(position, limit=250)
         assert len(rest) == 50
         journal.drop_before(end)
@@ -206,7 +212,7 @@ class TestOwners:
 
     def test_those_of_other_stores_and_machines_are_not_ours(self, tmp_path: Path, journal: Journal) -> None:
         host = os.uname().nodename
-        for name in (f"{'0' * 8}-{host}-1-a", f"feedbeef-other-1-a", f"feedbeef-{host}-more-1-a"):
+        for name in (f"{'0' * 8}-{host}-1-a", "feedbeef-other-1-a", f"feedbeef-{host}-more-1-a"):
             (journal.folder.parent / name).mkdir()
         assert abandoned(tmp_path, "feedbeef") == [journal.folder]
         assert is_alive(tmp_path, "feedbeef-other-1-a")
@@ -223,5 +229,7 @@ class TestOwners:
             "try: Journal(pathlib.Path(sys.argv[1]), 'feedbeef')\n"
             "except OSError: print(len(list((pathlib.Path(sys.argv[1]) / 'journal').iterdir())))\n"
         )
-        ran = subprocess.run([sys.executable, "-c", source, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True)
+        ran = subprocess.run(
+            [sys.executable, "-c", source, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         assert ran.stdout.splitlines() == ["refused", "[b'kept', b'small']", "1"]

@@ -4,9 +4,13 @@ import asyncio
 
 import pytest
 
-from tests.recording import Project, path_of, project  # noqa: F401
+from tests import recording
+from tests.recording import Project, path_of
 from tracer import current, span, step, workflow
 from tracer.context import CURRENT
+
+#: Every test here records into a project of its own.
+project = recording.project
 
 
 class TestSpan:
