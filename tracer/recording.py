@@ -196,6 +196,10 @@ class Recorder:
     def finish(self, step: ActiveStep, output: Any) -> None:
         if step.ended:
             return
+        stop = None if step.parent is not None else getattr(step.trace.player, "stopped", None)
+        if stop is not None:  # the workflow swallowed it; whatever it gives now is no result
+            self.fail(step, stop, None)
+            return
         step.ended = True
         with guard("record a step's result"):
             if (served := _from_record(step)) is not None:
