@@ -138,6 +138,7 @@ def _script(entry: Entry) -> types.ModuleType:
         return loaded
     module = types.ModuleType(MAIN_AGAIN)
     module.__file__ = entry.file
+    module.__package__ = entry.package or ""
     vars(module)[_SOURCE] = source
     sys.modules[MAIN_AGAIN] = module
     argv, sys.argv = sys.argv, [entry.file]

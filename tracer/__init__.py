@@ -5,6 +5,8 @@
     @workflow
     def answer(question: str) -> str:
         return draft(question, search(question))
+
+Every name below is documented where it is defined; docs/architecture.md is the map.
 """
 
 from tracer.catalogue import FREE, Catalogue, Price, Target

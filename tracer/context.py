@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextvars import ContextVar, Token
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from tracer.guard import guard
 from tracer.ids import Anchor
@@ -21,6 +21,10 @@ RUN: Decision = Run()
 
 #: "Not given", where None is a value like any other.
 UNSET: Any = object()
+
+
+#: Called before a trace ends: what is recorded behind the scenes (a stream that was dropped unread) is to end first.
+SETTLERS: list[Callable[[], None]] = []
 
 
 class ActiveTrace:

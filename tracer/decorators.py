@@ -85,15 +85,19 @@ class Spec:
         loaded = sys.modules.get(module)
         file = getattr(loaded, "__file__", None)
         path = None if file is None else Path(file).resolve()
+        # A script run by ``python -m package.module`` lies in a package; one run by its path does not.
+        package = getattr(loaded, "__package__", None) or None if module == "__main__" else None
         root = None
         if path is not None:
             folder = path.parent if path.name != "__init__.py" else path.parent.parent
-            root = str(folder if module == "__main__" else folder.joinpath(*[".."] * module.count(".")).resolve())
+            within = f"{package}.x" if package else module
+            root = str(folder.joinpath(*[".."] * within.count(".")).resolve())
         return {
             "module": module,
             "qualname": getattr(self.function, "__qualname__", self.name),
             "file": None if path is None else str(path),
             "root": root,
+            "package": package,
         }
 
 

@@ -59,7 +59,7 @@ class Noted(NamedTuple):
 
 
 Event = Started | Finished | Noted
-_LETTERS: dict[str, type[Started] | type[Finished] | type[Noted]] = {"s": Started, "f": Finished, "n": Noted}
+_LETTERS: dict[str, type[Started | Finished | Noted]] = {"s": Started, "f": Finished, "n": Noted}
 
 
 def pack(event: Event) -> bytes:
@@ -71,6 +71,6 @@ def unpack(frame: bytes) -> Event:
     """The event in one journal frame; raises ValueError when the bytes are no event of this version."""
     try:
         letter, *fields = ormsgpack.unpackb(frame)
-        return _LETTERS[letter](*fields)  # type: ignore[arg-type]  # the letter decides the shape
+        return _LETTERS[letter](*fields)
     except (ormsgpack.MsgpackDecodeError, TypeError, KeyError, ValueError) as error:
         raise ValueError(f"not a journal event: {error}") from error

@@ -6,7 +6,7 @@ Functions that can't say all in a few characters return a Shown: the words on th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from tracer.model import ModelCall, Origin, Status, Step, TraceSummary
 
@@ -165,7 +165,8 @@ def size(octets: int) -> str:
 
 def exact_time(ns: int) -> str:
     """UTC to the millisecond, as ISO 8601 writes it."""
-    return datetime.fromtimestamp(ns / 1e9, timezone.utc).isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.fromtimestamp(ns / 1e9, UTC)
+    return moment.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
 
 
 def relative_time(ns: int, *, now_ns: int) -> Shown:
@@ -179,8 +180,8 @@ def relative_time(ns: int, *, now_ns: int) -> Shown:
         return Shown(f"{ago // MINUTE_NS} m ago", exact)
     if ago < DAY_NS:
         return Shown(f"{ago // HOUR_NS} h {ago % HOUR_NS // MINUTE_NS:02d} m ago", exact)
-    moment = datetime.fromtimestamp(ns / 1e9, timezone.utc)
-    this_year = moment.year == datetime.fromtimestamp(now_ns / 1e9, timezone.utc).year
+    moment = datetime.fromtimestamp(ns / 1e9, UTC)
+    this_year = moment.year == datetime.fromtimestamp(now_ns / 1e9, UTC).year
     return Shown(f"{moment:%d %b %H:%M}" if this_year else f"{moment:%d %b %Y}", exact)
 
 

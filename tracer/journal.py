@@ -86,8 +86,8 @@ class Journal:
         self.owner = f"{store_tag}-{_HOST}-{os.getpid()}-{time.time_ns():x}"
         self._segment_bytes = segment_bytes
         self.folder, self._lock_fd = _make_folder(home / "journal", self.owner)
-        # Guards all below, for the length of one copy.
-        self._lock = threading.Lock()
+        # Guards all below, for the length of one copy. Reentrant: the collector may run a finalizer that appends.
+        self._lock = threading.RLock()
         try:
             self._segments: dict[int, _Segment] = {0: _Segment(self._path(0), segment_bytes)}
         except OSError:
@@ -125,11 +125,12 @@ class Journal:
                 self._next_segment(size)
                 begin = self._offset
                 end = begin + 8 + size
+            # Claimed before anything is copied: a finalizer that the collector runs right here may append as well.
+            self._offset = end
             memory = self._segments[self._number].memory
             # The bytes first, their header last: a header is only ever seen with its frame behind it.
             memory[begin + 8 : end] = frame
             memory[begin : begin + 8] = header
-            self._offset = end
 
     def _next_segment(self, frame_bytes: int) -> None:
         number = self._number + 1

@@ -19,7 +19,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. ``content`` is its text; parts that are not text (images, audio) stand in ``parts`` as they were sent."""
+    """One turn. ``content`` is its text; what is not text (images, audio) stands in ``parts`` as it was sent."""
 
     role: str
     content: str
@@ -46,7 +46,7 @@ class ChatAnswer:
     message: Message
     model: str | None = None
     finish_reason: str | None = "stop"
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     response_id: str | None = None
     #: A provider's error object, where it answered with one.
     error: Mapping[str, Any] | None = None

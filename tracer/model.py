@@ -112,7 +112,7 @@ class ModelCall:
     provider: str | None = None
     model_asked: str | None = None
     model: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     cost: Cost | None = None
     #: Why ``cost`` is None, in words for a reader ("no price known for this model"); None when it is known.
     unpriced_because: str | None = None
@@ -174,13 +174,14 @@ class Step:
 class Entry:
     """How to find a workflow's function again: import ``module`` (with ``root`` on the path), then walk ``qualname``.
 
-    ``file`` is the script for ``module == "__main__"``.
+    ``file`` is the script for ``module == "__main__"``, and ``package`` what its relative imports are relative to.
     """
 
     module: str
     qualname: str
     file: str | None = None
     root: str | None = None
+    package: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""Any recorded value as plain JSON: units stay in the names, and a type JSON has no word for becomes its text or its parts."""
+"""Any recorded value as plain JSON: a type that JSON has no word for becomes its text, or its parts by name."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from tracer.shapes import Branch, shape
@@ -24,7 +25,7 @@ def plain(value: Any, *, depth: int = 0) -> Any:
         return {str(key): plain(item, depth=depth + 1) for key, item in value.items()}
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).hex()
-    if isinstance(value, (Sequence, Set)) and not hasattr(value, "_fields"):
+    if isinstance(value, (Sequence, AbstractSet)) and not hasattr(value, "_fields"):
         return [plain(item, depth=depth + 1) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         form = shape(value)

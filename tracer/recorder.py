@@ -15,7 +15,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from tracer import config as settings
 from tracer.catalogue import Catalogue, Target, targets_of
 from tracer.config import Config, RedactionRule
-from tracer.context import CURRENT, NEXT_PLAYER, UNSET, ActiveStep, ActiveTrace
+from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep, ActiveTrace
 from tracer.guard import guard, report
 from tracer.ids import Anchor
 from tracer.player import Player, ReplayStopped
@@ -177,6 +177,8 @@ def open(  # noqa: A001 - read as recorder.open
 
 def flush(timeout_s: float = 10.0) -> bool:
     """Wait until the store holds everything recorded so far in this process. False if it did not within the time."""
+    for settle in SETTLERS:
+        settle()
     active = _recorder
     return active is None or active.flush(timeout_s)
 

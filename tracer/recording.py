@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from tracer import codec
 from tracer.config import Config, RedactionRule
-from tracer.context import UNSET, ActiveStep, ActiveTrace
+from tracer.context import SETTLERS, UNSET, ActiveStep, ActiveTrace
 from tracer.events import Event, Finished, Noted, Started, pack
 from tracer.failures import failure_of
 from tracer.guard import guard, report
@@ -233,6 +233,9 @@ class Recorder:
         failure: bytes | None,
         attrs: dict[str, Any],
     ) -> None:
+        if step.parent is None:
+            for settle in SETTLERS:
+                settle()
         tags, call = step.described()
         if tags:
             attrs["tags"] = {**attrs.get("tags", {}), **self._told(tags)}

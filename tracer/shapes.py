@@ -1,9 +1,10 @@
-"""What a value is made of: a leaf with its text, or a branch with its parts. The one place that knows Python's types."""
+"""What a value is made of: a leaf with its text, or a branch with its parts. Only this room knows Python's types."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from tracer.codec import Lossy, Opaque, Yielded
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A value without parts. ``type`` is empty where the text already tells it; ``missing`` counts characters cut off."""
+    """A value without parts. ``type`` is empty where the text tells it; ``missing`` counts characters cut off."""
 
     text: str
     tone: Literal["string", "number", "constant", "binary", "opaque"]
@@ -55,7 +56,7 @@ def shape(value: Any) -> Leaf | Branch:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         named = dict(zip(value._fields, value, strict=True))
         return Branch(type(value).__name__, len(named), _attributes(named), empty="no fields")
-    if isinstance(value, (Sequence, Set)):
+    if isinstance(value, (Sequence, AbstractSet)):
         return _many(value)
     fields = _fields(value)
     if fields is not None:

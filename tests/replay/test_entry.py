@@ -245,6 +245,18 @@ class TestAModule:
             replay(trace.trace_id)
 
 
+class TestAModuleRunAsAScript:
+    def test_keeps_its_relative_imports(self, shell):
+        package = shell.folder / "orders"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "words.py").write_text("WORD = 'shipped'\n")
+        main = "from .words import WORD\nfrom tracer import workflow\n\n@workflow\ndef say():\n    return WORD\n\n"
+        (package / "main.py").write_text(main + "if __name__ == '__main__':\n    say()\n")
+        shell.run("-m", "orders.main")
+        assert json.loads(shell.playhead("replay", "latest", "--json").stdout)["output"] == "shipped"
+
+
 class TestAClosure:
     def test_can_not_be_imported_and_is_asked_for(self, recorded):
         @workflow

@@ -333,7 +333,6 @@ class TestAStream:
         with httpx2.Client() as client:
             read(client)
             gc.collect()
-            http.settle()
             given = records.given(records.only())
             assert (given.ended, bool(given.chunks)) == ("closed", begun)
 

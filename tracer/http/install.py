@@ -8,8 +8,9 @@ from typing import Any, Callable
 
 import wrapt
 
-from tracer.context import CURRENT
+from tracer.context import CURRENT, SETTLERS
 from tracer.guard import guard
+from tracer.http.exchange import settle
 from tracer.http.transports import AsyncRecordingTransport, RecordingTransport
 
 _PACKAGES = ("httpx2", "httpx")
@@ -30,6 +31,8 @@ def install() -> None:
         return
     with _lock:
         _installed = True
+        if settle not in SETTLERS:
+            SETTLERS.append(settle)
         listen, _listening = not _listening, True
     for package in _PACKAGES:
         if listen:

@@ -218,6 +218,6 @@ def _reasons(failure: Failure | None) -> Iterator[tuple[str, str]]:
     waiting = [failure]
     while waiting:
         failure = waiting.pop()
-        if failure is not None:
+        if isinstance(failure, Failure):  # a cause that could not be restored says nothing
             yield failure.type, first_line(failure.message)
             waiting += [failure.cause, *failure.group]
