@@ -103,7 +103,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     recorder.shutdown()
     went_wrong = dict(degraded)
     degraded.clear()
-    assert set(went_wrong) == made.degraded
+    assert set(went_wrong) == made.degraded, went_wrong
 
 
 def path_of(trace: Trace) -> list[str]:

@@ -421,6 +421,7 @@ class TestARecordedExchange:
             ("deflate", zlib.compress(SAID)),
             ("zstd", zstandard.compress(SAID)),
         ],
+        ids=["plain", "gzip", "deflate", "zstd"],  # gzip's bytes hold the time, and every worker must collect the same
     )
     def test_is_read_whatever_it_was_compressed_with(self, encoding, body):
         response = HttpResponse(200, (("Content-Encoding", encoding), ("Content-Type", JSON)), (Chunk(0, body),))
