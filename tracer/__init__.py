@@ -9,10 +9,11 @@
 Every name below is documented where it is defined; docs/architecture.md is the map.
 """
 
+from tracer.capture import instrument
 from tracer.catalogue import FREE, Catalogue, Price, Target
 from tracer.decorators import effect, step, workflow
 from tracer.errors import TracerError
-from tracer.recorder import configure, flush, instrument, shutdown
+from tracer.recorder import configure, flush, shutdown
 from tracer.spans import current, now, random, span, uuid4
 
 __all__ = [

@@ -15,6 +15,7 @@ from typing import Any, Awaitable, Callable, Mapping, Protocol, Sequence, TypeVa
 
 from tracer import generators, recorder
 from tracer.binding import MAIN_AGAIN, Binder
+from tracer.capture import instrument
 from tracer.context import CURRENT, RUN, UNSET, ActiveStep, leave
 from tracer.errors import ConfigError
 from tracer.fingerprint import fingerprint
@@ -152,6 +153,7 @@ def _begin_root(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
         return None
     step: ActiveStep | None = None
     with guard("begin a trace"):
+        instrument()
         step = recorder.begin_trace(
             spec.name,
             value=spec.binder.name(args, kwargs),

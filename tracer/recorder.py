@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import os
 import threading
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from tracer import config as settings
 from tracer.catalogue import Catalogue, Target, targets_of
@@ -29,7 +29,6 @@ __all__ = [
     "flush",
     "guard",
     "hold",
-    "instrument",
     "open",
     "recorder",
     "shutdown",
@@ -43,10 +42,6 @@ _catalogue = Catalogue()
 _recorder: Recorder | None = None
 _disabled = False
 _held_by: Player | None = None
-#: What ``instrument`` calls, once it is imported.
-_installers: tuple[Callable[[], None], ...] = ()
-#: Threads that import it just now. What is half imported at a fork stays so in the child, with its import lock held.
-_importing: set[int] = set()
 
 
 def configure(  # noqa: PLR0913 - one door for all settings
@@ -139,27 +134,11 @@ def begin_trace(name: str, *, attrs: dict[str, Any], **fields: Any) -> ActiveSte
     if player is None and not active.accepts():
         unrecorded = ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None)
         return ActiveStep(unrecorded, None, b"", name, "workflow", name, capture=False)
-    instrument()
     if player is not None:
         # Taken: a workflow inside this one is a step of it, and one beside it is nobody's replay.
         NEXT_PLAYER.set(None)
         attrs = {**attrs, **player.about()}
     return active.begin(active.begin_trace(player), None, name, "workflow", attrs=attrs, **fields)
-
-
-def instrument() -> None:
-    """Catch model calls at the HTTP clients, and carry the running step into threads, from now on. The first workflow
-    does this by itself, so that importing tracer touches nothing; call it where clients are wrapped by others and the
-    order matters."""
-    global _installers  # noqa: PLW0603
-    if not _installers:
-        _importing.add(threading.get_ident())
-        from tracer import http, threads  # noqa: PLC0415
-
-        _installers = (http.install, threads.install)
-        _importing.clear()
-    for install in _installers:
-        install()
 
 
 def open(  # noqa: A001 - read as recorder.open
@@ -203,16 +182,9 @@ def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
     return active is None or active.close(timeout_s)
 
 
-def _nothing_caught() -> None:
-    """In a child that was forked while another thread of its parent was importing the capture."""
-    report("catch model calls in this forked process", "its parent was just starting to record")
-
-
 def _after_fork_in_child() -> None:
-    global _lock, _installers  # noqa: PLW0603
-    _lock = threading.Lock()  # another thread of the parent may have held it
-    if not _installers and _importing - {threading.get_ident()}:
-        _installers = (_nothing_caught,)
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
     if _recorder is not None:
         _recorder.forked()
 
