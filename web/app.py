@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, AsyncIterator, Callable
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
@@ -30,12 +31,15 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     """The viewer of one store: a Store, a database URL, or None for the configured one.
 
     ``replays=False`` forbids running anything; ``token`` is demanded from every request and allows other names than
-    localhost.
+    localhost. A store that is opened here is closed when the application is shut down; a Store given stays open.
     """
+    given = isinstance(store, Store)
     opened = store if isinstance(store, Store) else open_reading(store)
-    app = FastAPI(title="playhead", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="playhead", docs_url=None, redoc_url=None, openapi_url=None, lifespan=None if given else _closing(opened)
+    )
     gate = Gate(token=token)
-    url = None if isinstance(store, Store) else recorder.current_config().database_url
+    url = None if given else recorder.current_config().database_url
     app.state.site = Site(opened, gate, replays=replays, database_url=url)
     app.middleware("http")(gate)
     for module in (traces, payload, replay, trace, diff, about):
@@ -47,6 +51,15 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     app.add_exception_handler(StoreError, _store_error)
     app.add_exception_handler(StarletteHTTPException, _http_error)
     return app
+
+
+def _closing(store: Store) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with store:
+            yield
+
+    return lifespan
 
 
 class _Static(StaticFiles):

@@ -39,19 +39,20 @@ def ui_command(*, host: str, port: int, open_browser: bool, read_only: bool) -> 
     from tracer.errors import TracerError  # noqa: PLC0415
     from web.app import create_app  # noqa: PLC0415
 
-    try:
-        app = create_app(replays=not read_only, token=token)
-    except TracerError as error:
-        click.echo(f"playhead: {error}", err=True)
-        sys.exit(4)
-    listener = _listen(host, port)
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    click.echo(f"playhead: {address}   (Ctrl-C ends it)")
-    if open_browser:
-        threading.Timer(0.7, webbrowser.open, (address,)).start()
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+    # The port first: a store that was opened for nothing would have nobody to close it.
+    with contextlib.closing(_listen(host, port)) as listener:
+        try:
+            app = create_app(replays=not read_only, token=token)
+        except TracerError as error:
+            click.echo(f"playhead: {error}", err=True)
+            sys.exit(4)
+        shown = f"[{host}]" if ":" in host else host
+        address = f"http://{shown}:{listener.getsockname()[1]}/" + (f"?token={token}" if token else "")
+        click.echo(f"playhead: {address}   (Ctrl-C ends it)")
+        if open_browser:
+            threading.Timer(0.7, webbrowser.open, (address,)).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -377,3 +377,19 @@ class TestWithoutScript:
         for path in pages_of(seeded):
             for button in read(seeded.page(path)).all("button", type="button"):
                 assert "js" in button.attrs["class"].split(), path
+
+
+class TestItsStore:
+    def test_is_closed_with_the_viewer_that_opened_it(self, recorded) -> None:
+        app = create_app(recorded["url"])
+        pool = app.state.site.store._engine.pool
+        with viewer(app) as client:
+            assert client.get("/").status_code == 200
+            assert pool.checkedin() > 0
+        assert pool.checkedin() == 0
+
+    def test_stays_open_where_it_was_given(self, recorded) -> None:
+        with open_store(recorded["url"]) as store:
+            with viewer(create_app(store)) as client:
+                assert client.get("/").status_code == 200
+            assert store._engine.pool.checkedin() > 0
