@@ -408,7 +408,8 @@ class TestOpaque:
     def foreign(self) -> bytes:
         """The bytes of an object whose class nobody has imported any more."""
         module = types.ModuleType("a_module_of_yesterday")
-        module.Gone = dataclasses.make_dataclass("Gone", ["x"], namespace={"__module__": module.__name__}, frozen=True)
+        module.Gone = dataclasses.make_dataclass("Gone", ["x"], frozen=True)
+        module.Gone.__module__ = module.__name__  # set last: from 3.12 on make_dataclass sets it itself
         sys.modules[module.__name__] = module
         try:
             encoded = encode(module.Gone({"deep": (1,)}))
