@@ -224,7 +224,7 @@ class TestAFailure:
     def test_by_timeout_is_the_sdks_own_exception(self, how, server, records):
         server.next(Reply(before=threading.Event()))
         with pytest.raises(openai.APITimeoutError):
-            say(how, server.url, timeout=0.05)
+            say(how, server.url, timeout=openai.Timeout(60, read=0.05))
         assert (records.only().failure.type, records.only().call.status_code) == ("ReadTimeout", None)
 
     @EVERY_WAY
