@@ -291,11 +291,12 @@ def values() -> st.SearchStrategy[Any]:
     return st.recursive(atoms(), containers, max_leaves=12)
 
 
-def plain_values() -> st.SearchStrategy[Any]:
+def plain_values(*, keys: st.SearchStrategy[str] | None = None) -> st.SearchStrategy[Any]:
     """What JSON could say, and bytes."""
+    names = texts() if keys is None else keys
     return st.recursive(
         plain_atoms(),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts(), inner, max_size=4),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
         max_leaves=12,
     )
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import THOROUGH, Box, Outer, plain_values
+from tests.strategies import THOROUGH, Box, Outer, plain_values, texts
 from tracer.codec import Lossy, decode, encode
-from tracer.redact import Redactor
+from tracer.redact import KEYS, Redactor
 from tracer.wire import Chunk, HttpRequest, HttpResponse
 
 REDACTOR = Redactor()
@@ -214,6 +214,15 @@ class TestKeys:
         assert is_untouched(value)
 
 
+def names_a_secret(key: str) -> bool:
+    """Whether a secret's name is anywhere in a key: hypothesis makes keys of the words that it finds in our code."""
+    folded = "".join(filter(str.isalnum, key)).lower()
+    return any(name in folded for name in KEYS)
+
+
+HARMLESS = plain_values(keys=texts().filter(lambda key: not names_a_secret(key)))
+
+
 class TestWhatIsNoSecret:
     @pytest.mark.parametrize(
         "text",
@@ -240,7 +249,7 @@ class TestWhatIsNoSecret:
         assert REDACTOR.redact_text(text) == text
 
     @THOROUGH
-    @given(plain_values())
+    @given(HARMLESS)
     def test_a_value_without_any_secret_comes_back_as_the_very_same_bytes(self, value):
         assert is_untouched(value)
 
@@ -251,7 +260,7 @@ class TestWhatIsNoSecret:
         assert REDACTOR.redact_text(text) == text
 
     @THOROUGH
-    @given(plain_values(), st.sampled_from(sorted(SECRETS.values())))
+    @given(HARMLESS, st.sampled_from(sorted(SECRETS.values())))
     def test_nothing_but_the_secret_changes(self, value, secret):
         data = encode([value, "hidden"]).data
         kept = REDACTOR.redact(encode([value, f"<{secret}>"]).data)
