@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -11,7 +12,8 @@ from typing import Iterator
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from fastapi import FastAPI
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tracer.store import Filter, open_store
 from web import create_app
@@ -22,18 +24,29 @@ if CHROMIUM is None and os.environ.get("PLAYHEAD_STRICT_TESTS") != "1":
     pytest.skip("no Chromium here: set PLAYHEAD_TEST_CHROMIUM to its path", allow_module_level=True)
 
 
-@pytest.fixture(scope="session")
-def site(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[str]:
-    """The viewer on a port of its own."""
-    with open_store(seeded_path[0], alive=lambda owner: owner == "desk") as store:
-        listener = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(store), log_level="warning", ws="none", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
+@contextlib.contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """A viewer on a port of its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+@pytest.fixture(scope="session")
+def site(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[str]:
+    """The viewer of the seeded store."""
+    with (
+        open_store(seeded_path[0], alive=lambda owner: owner == "desk") as store,
+        serving(create_app(store)) as address,
+    ):
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +179,25 @@ class TestPanel:
         page.locator(".payload button", has_text="copy").first.click()
         page.wait_for_function("document.querySelector('#said').textContent === 'copied'")
         assert '"credit": "12.50"' in page.evaluate("navigator.clipboard.readText()")
+
+
+class TestTheReplayForm:
+    def test_its_command_follows_what_is_chosen_and_a_run_lands_on_the_comparison(self, page: Page, recorded) -> None:
+        with serving(create_app(recorded["url"])) as address:
+            page.goto(f"{address}/t/{recorded['fine']}/replay")
+            page.select_option('select[name="do:desk/classify"]', "live")
+            expect(page.locator("#command")).to_have_text(f"playhead replay {recorded['fine']} --live classify")
+            # Listens after the page's own listener, and keeps what the button said when the form left.
+            page.evaluate(
+                "document.querySelector('form.plan').addEventListener('submit', (event) => "
+                "sessionStorage.setItem('said', event.submitter.textContent))"
+            )
+            page.locator("button[value=run]").click()
+            page.wait_for_url("**/diff/**")
+            assert page.evaluate("sessionStorage.getItem('said')") == "Running…"
+            assert page.locator(".lead").inner_text() == "The replay gave the same as the record."
+            page.go_back()
+            assert page.locator("button[value=run]").inner_text() == "Run the replay"
 
 
 class TestLooks:
