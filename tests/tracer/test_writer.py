@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ class TestOneStoreForAll:
     def test_a_locked_one_is_waited_for(self, project: Project) -> None:
         flow(1)
         assert tracer.flush()
-        with sqlite3.connect(project.home / "playhead.db", isolation_level=None) as other:
+        with closing(sqlite3.connect(project.home / "playhead.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             flow(2)
             assert tracer.flush(0.2) is False
