@@ -28,7 +28,7 @@ if CHROMIUM is None and os.environ.get("PLAYHEAD_STRICT_TESTS") != "1":
 def serving(app: FastAPI) -> Iterator[str]:
     """A viewer on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="on"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -144,7 +144,7 @@ class TestKeys:
     def test_y_copies_the_command_for_what_is_shown(self, page: Page, seeded_path) -> None:
         page.goto("/?status=failed&workflow=support")
         page.keyboard.press("y")
-        page.wait_for_function("document.querySelector('#said').textContent === 'command copied'")
+        expect(page.locator("#said")).to_have_text("command copied")
         assert page.evaluate("navigator.clipboard.readText()") == "playhead ls --failed --workflow support"
 
     def test_two_marks_compare_two_traces(self, page: Page) -> None:
@@ -177,7 +177,7 @@ class TestPanel:
     def test_copy_takes_the_whole_value(self, page: Page, seeded_path) -> None:
         page.goto(f"/t/{seeded_path[1]['garbled']}")
         page.locator(".payload button", has_text="copy").first.click()
-        page.wait_for_function("document.querySelector('#said').textContent === 'copied'")
+        expect(page.locator("#said")).to_have_text("copied")
         assert '"credit": "12.50"' in page.evaluate("navigator.clipboard.readText()")
 
 
