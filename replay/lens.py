@@ -40,7 +40,7 @@ def shown_input(call: Call) -> Any:
     if call.input is None:
         return None
     active = recorder.recorder()
-    value = codec.decode(call.input if active is None else active.redactor.redact(call.input).data)
+    value = codec.decode(call.input if active is None else active.keeper.redactor.redact(call.input).data)
     if not isinstance(value, Mapping):
         return value
     hidden = {path.removeprefix("$.").removesuffix(" (redacted)") for path in call.input_lossy if "(redacted)" in path}

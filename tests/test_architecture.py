@@ -39,7 +39,9 @@ ROOMS = {
     "pricing": {"model"},
     "providers": {"errors", "messages", "model", "wire"},
     "format": {"model"},
-    "config": {"errors"},
+    "config": {"declared", "errors", "tail"},
+    "tail": {"errors"},
+    "declared": set(),
     "store": {"codec", "errors", "events", "model", "pricing", "wire"},
     "journal": {"events", "errors", "ids"},
 }

@@ -13,6 +13,7 @@ PUBLIC = {
     "tracer": [
         "FREE",
         "Catalogue",
+        "Keep",
         "Price",
         "Target",
         "TracerError",

@@ -15,10 +15,12 @@ from tracer.decorators import effect, step, workflow
 from tracer.errors import TracerError
 from tracer.recorder import configure, flush, shutdown
 from tracer.spans import current, now, random, span, uuid4
+from tracer.tail import Keep
 
 __all__ = [
     "FREE",
     "Catalogue",
+    "Keep",
     "Price",
     "Target",
     "TracerError",

@@ -38,11 +38,18 @@ class Binder:
 
     def name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         skip = self._skip
-        if not skip and len(args) <= self._bound:
-            named = dict(zip(self._names, args, strict=False))
+        count = len(args)
+        if skip == 0 and count <= self._bound:
+            names = self._names
+            if count == 1:
+                named = {names[0]: args[0]}
+            elif count == 2:
+                named = {names[0]: args[0], names[1]: args[1]}
+            else:
+                named = dict(zip(names, args))  # noqa: B905 - arguments that have a default may be missing
         else:
             named = dict(zip(self._names[skip:], args[skip : self._bound], strict=False))
-            if len(args) > self._bound:
+            if count > self._bound:
                 named[self._rest] = args[self._bound :]
         if kwargs:
             named.update(kwargs if self._keywords is None else self._apart(kwargs, self._keywords))

@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
+from tracer.declared import Capture, CaptureName
 from tracer.errors import ConfigError
+from tracer.tail import KEEP_ALL, Keep, number
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _PROJECT_MARKS = (".playhead", "pyproject.toml", "setup.py", ".git")
 
-#: One more rule of redaction: a key's name, a (label, regular expression) pair, or a function of a text.
-RedactionRule = str | tuple[str, str] | Callable[[str], str]
+#: One more rule of redaction: a key's name, a (label, regular expression) pair, a class, or a function of a text.
+RedactionRule = str | tuple[str, str] | type | Callable[[str], str]
+#: How much of which steps is recorded: a level for all, or levels by the steps' names, which may be patterns.
+CaptureRules = CaptureName | Mapping[str, CaptureName]
+#: What can't be redacted by type: there is no telling one text from another.
+_BUILTIN = frozenset({str, bytes, bytearray, bool, int, float, type(None), list, dict, tuple, set, frozenset, object})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,11 @@ class Config:
     sample: float = 1.0
     strict: bool = False
     redact: tuple[RedactionRule, ...] = ()
+    #: (name or pattern, level), all that were set.
+    capture: tuple[tuple[str, CaptureName], ...] = ()
+    keep: Keep = KEEP_ALL
+    #: Bytes that one input or output may take, encoded, before it is cut.
+    max_value_bytes: int = 32 << 20
     #: Bytes of journal that may wait for the store before new traces are refused.
     journal_cap_bytes: int = 1 << 30
 
@@ -80,7 +91,10 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         home=home,
         enabled=_switch(env, overrides, "enabled", "PLAYHEAD_ENABLED", default=True),
         capture_content=_switch(env, overrides, "capture_content", "PLAYHEAD_CAPTURE_CONTENT", default=True),
-        sample=_share(env, overrides.get("sample")),
+        capture=_levels(env, overrides.get("capture")),
+        keep=_keep(env, overrides.get("keep")),
+        max_value_bytes=_bytes(env, overrides, "max_value_bytes", "PLAYHEAD_MAX_VALUE_BYTES", default=32 << 20),
+        sample=_from(env, "sample", overrides.get("sample"), "PLAYHEAD_SAMPLE_RATE"),
         strict=_switch(env, overrides, "strict", "PLAYHEAD_STRICT", default=False),
         redact=_rules(overrides.get("redact")),
         journal_cap_bytes=overrides.get("journal_cap_bytes") or 1 << 30,
@@ -111,17 +125,46 @@ def _switch(env: Mapping[str, str], overrides: Mapping[str, Any], name: str, var
     return default
 
 
-def _share(env: Mapping[str, str], given: Any) -> float:
-    name, value = ("sample", given) if given is not None else ("PLAYHEAD_SAMPLE_RATE", env.get("PLAYHEAD_SAMPLE_RATE"))
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return 1.0
+def _from(env: Mapping[str, str], name: str, given: Any, variable: str) -> float:
+    """A share from 0 to 1: what was given, else the variable's, else all."""
+    if given is None:
+        name, given = variable, env.get(variable, "").strip() or 1.0
+    return number(name, given, 0.0, 1.0)
+
+
+def _bytes(env: Mapping[str, str], overrides: Mapping[str, Any], name: str, variable: str, *, default: int) -> int:
+    given = overrides.get(name)
+    if given is None:
+        name, given = variable, env.get(variable, "").strip() or default
+    return int(number(name, given, 1_000))
+
+
+def _keep(env: Mapping[str, str], given: Any) -> Keep:
+    if given is None:
+        return Keep(_from(env, "", None, "PLAYHEAD_KEEP_RATE"))
+    if isinstance(given, Keep):
+        return given
     try:
-        share = float(value)
-    except (TypeError, ValueError):
-        share = -1.0
-    if not 0.0 <= share <= 1.0:
-        raise ConfigError(f"{name} is {value!r}; it takes a number from 0 to 1")
-    return share
+        return Keep(**given) if isinstance(given, Mapping) else Keep(given)
+    except TypeError:
+        raise ConfigError(f"keep is {given!r}; it takes a share from 0 to 1 or a tracer.Keep") from None
+
+
+def _levels(env: Mapping[str, str], given: Any) -> tuple[tuple[str, CaptureName], ...]:
+    """From a level, a mapping, or text such as ``metadata`` or ``draft=metadata, search*=off``."""
+    name = "capture"
+    if given is None:
+        name, given = "PLAYHEAD_CAPTURE", env.get("PLAYHEAD_CAPTURE", "").strip()
+        if "=" in given:
+            pairs = (part.partition("=") for part in given.split(",") if part.strip())
+            given = {name.strip(): level.strip() for name, _, level in pairs}
+    if not given:
+        return ()
+    rules = given.items() if isinstance(given, Mapping) else [("*", given)]
+    try:
+        return tuple((str(pattern), Capture.of(level).name.lower()) for pattern, level in rules)  # type: ignore[misc]
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def _rules(rules: Any) -> tuple[RedactionRule, ...]:
@@ -129,8 +172,10 @@ def _rules(rules: Any) -> tuple[RedactionRule, ...]:
         return ()
     given = (rules,) if isinstance(rules, str) or callable(rules) else tuple(rules)
     for rule in given:
+        if isinstance(rule, type) and rule in _BUILTIN:
+            raise ConfigError(f"redact by type takes classes of your own, not {rule.__name__}: name a key or a pattern")
         if not isinstance(rule, str) and not callable(rule) and not _is_pattern(rule):
-            raise ConfigError(f"redact takes names of keys, (label, pattern) pairs and functions, not {rule!r}")
+            raise ConfigError(f"redact takes names of keys, (label, pattern) pairs classes and functions, not {rule!r}")
     return given
 
 

@@ -7,13 +7,15 @@ from contextvars import ContextVar, Token
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
+from tracer.declared import Capture
 from tracer.guard import guard
 from tracer.ids import Anchor
 from tracer.model import Usage
 from tracer.player import Decision, Player, Run
 
 if TYPE_CHECKING:
-    from tracer.recording import Recorder, Unrecorded
+    from tracer.recording import Recorder
+    from tracer.unrecorded import Unrecorded
 
 #: What a step is told when nobody plays: just run. One object, so that the common case is an identity test.
 RUN: Decision = Run()
@@ -30,11 +32,13 @@ SETTLERS: list[Callable[[], None]] = []
 class ActiveTrace:
     """A trace while it is being recorded."""
 
-    __slots__ = ("anchor", "player", "recorder", "trace_id")
+    __slots__ = ("anchor", "offset_ns", "player", "recorder", "trace_id")
 
     def __init__(self, trace_id: bytes, anchor: Anchor, recorder: Recorder | Unrecorded, player: Player | None) -> None:
         self.trace_id = trace_id
         self.anchor = anchor
+        #: What makes a reading of the monotonic clock a time.
+        self.offset_ns = anchor.wall_ns - anchor.monotonic_ns
         self.recorder = recorder
         self.player = player
 
@@ -66,8 +70,7 @@ class ActiveStep:
         name: str,
         kind: str,
         path: str,
-        *,
-        capture: bool,
+        capture: Capture,
     ) -> None:
         self.trace = trace
         self.parent = parent
@@ -75,6 +78,7 @@ class ActiveStep:
         self.name = name
         self.kind = kind
         self.path = path
+        #: METADATA or FULL: what is off has no step.
         self.capture = capture
         self.decision: Decision = RUN
         self.ended = False
@@ -98,7 +102,7 @@ class ActiveStep:
         return self.trace.player is not None
 
     def occurrence_of(self, name: str) -> int:
-        return next(self.counts.setdefault(name, itertools.count()))
+        return next(self.counts.get(name) or self.counts.setdefault(name, itertools.count()))
 
     def set(
         self,
@@ -124,6 +128,10 @@ class ActiveStep:
         if tags:
             self._tags = {**(self._tags or {}), **tags}
 
+    @property
+    def is_described(self) -> bool:
+        return self._tags is not None or self._call is not None
+
     def described(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The tags and the model call that were told so far."""
         return self._tags, self._call
@@ -134,7 +142,9 @@ class ActiveStep:
 
     def finish(self, output: Any) -> None:
         """End this step with its result."""
-        self.trace.recorder.finish(self, self._output[0] if self._output else output)
+        if self._output:
+            (output,) = self._output
+        self.trace.recorder.finish(self, output)
 
     def fail(self, error: BaseException, output: Any = None) -> None:
         """End this step with the exception that ended it; ``output`` is what there was of a result, if anything."""

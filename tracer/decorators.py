@@ -17,11 +17,12 @@ from tracer import generators, recorder
 from tracer.binding import MAIN_AGAIN, Binder
 from tracer.capture import instrument
 from tracer.context import CURRENT, RUN, UNSET, ActiveStep, leave
+from tracer.declared import Capture, CaptureName, Declared
 from tracer.errors import ConfigError
 from tracer.fingerprint import fingerprint
 from tracer.guard import guard
 from tracer.model import Kind
-from tracer.player import Answer, Raise, ReplayStopped
+from tracer.player import Answer, Raise
 
 #: Whatever is decorated: a function of any of the four kinds, a classmethod, a staticmethod, a callable object.
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 KINDS = frozenset(get_args(Kind))
 
 
-class Spec:
+class Spec(Declared):
     """What a decorator was told, and what is known of its function."""
 
     def __init__(  # noqa: PLR0913 - the decorators' arguments
@@ -40,23 +41,26 @@ class Spec:
         name: str | None = None,
         model: str | None = None,
         hidden: str | Sequence[str] = (),
-        capture: bool = True,
+        capture: bool | CaptureName = True,
         effect: bool = False,
         stand_in: tuple[Any, ...] = (),
         version: str | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> None:
         self.function = function
-        self.kind = kind
-        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         self.model = model
-        self.capture = capture
-        self.effect = effect
-        self.stand_in = stand_in
         self.version = version
-        self.tags = dict(tags or {})
         self.binder = Binder(function)
-        self.hidden = _hidden_names(hidden, self.binder, self.name)
+        name = name or str(getattr(function, "__name__", type(function).__name__))
+        super().__init__(
+            name,
+            kind,
+            capture=_capture(capture, name),
+            hidden=_hidden_names(hidden, self.binder, name),
+            effect=effect,
+            stand_in=stand_in,
+            tags=tags,
+        )
         self._fingerprint: tuple[str | None, ...] = ()
         self._entry: dict[str, str | None] | None = None
 
@@ -102,6 +106,13 @@ class Spec:
         }
 
 
+def _capture(given: bool | CaptureName, name: str) -> Capture:  # noqa: FBT001 - likewise
+    try:
+        return Capture.of(given)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from None
+
+
 def _hidden_names(hidden: str | Sequence[str], binder: Binder, name: str) -> frozenset[str]:
     """The inputs to hide, as the binder names them. A misspelt name would be a secret on disk: it is refused."""
     wanted = frozenset({hidden} if isinstance(hidden, str) else hidden)
@@ -115,34 +126,14 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activ
     parent = CURRENT.get()
     if parent is None:
         return _begin_root(spec, args, kwargs) if spec.kind == "workflow" else None
-    step: ActiveStep | None = None
-    with guard("record a step"):
-        step = _begin_below(spec, parent, args, kwargs)
-    if step is None and parent.trace.player is not None:
-        raise ReplayStopped(f"{spec.name} can't be recorded, and a replay runs nothing that it was not asked about")
-    return step
-
-
-def _begin_below(spec: Spec, parent: ActiveStep, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ActiveStep:
-    attrs: dict[str, Any] = {}
-    if spec.tags:
-        attrs["tags"] = spec.tags
-    named = spec.binder.name(args, kwargs)
-    step = parent.trace.recorder.begin(
-        parent.trace,
-        parent,
-        spec.name,
-        spec.kind,
-        value=named,
-        hidden=spec.hidden,
-        capture=spec.capture,
-        fingerprint=spec.fingerprint,
-        effect=spec.effect,
-        stand_in=spec.stand_in,
-        arguments=(args, kwargs),
-        attrs=attrs,
-    )
-    if spec.model is not None:
+    trace = parent.trace
+    try:
+        named = spec.binder.name(args, kwargs)
+        step = trace.recorder.begin(trace, parent, spec, named, arguments=(args, kwargs))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
+        recorder.not_begun(spec.name, trace.player, error)
+        return None
+    if spec.model is not None and step is not None:
         step.describe(call={"model_asked": spec.model, "model": spec.model})
     return step
 
@@ -151,21 +142,13 @@ def _begin_root(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
     player = recorder.awaited()
     if recorder.recorder() is None and player is None:
         return None
-    step: ActiveStep | None = None
-    with guard("begin a trace"):
+    try:
         instrument()
-        step = recorder.begin_trace(
-            spec.name,
-            value=spec.binder.name(args, kwargs),
-            hidden=spec.hidden,
-            capture=spec.capture,
-            fingerprint=spec.fingerprint,
-            arguments=(args, kwargs),
-            attrs={"workflow": spec.name, "entry": spec.entry, "version": spec.version, "tags": spec.tags},
-        )
-    if step is None and player is not None:
-        raise ReplayStopped(f"{spec.name} can't be recorded, and a replay runs nothing that it was not asked about")
-    return step
+        attrs: dict[str, Any] = {"workflow": spec.name, "entry": spec.entry, "version": spec.version}
+        return recorder.begin_trace(spec, spec.binder.name(args, kwargs), arguments=(args, kwargs), attrs=attrs)
+    except Exception as error:  # noqa: BLE001 - likewise
+        recorder.not_begun(spec.name, player, error)
+        return None
 
 
 def served(step: ActiveStep, decision: Answer | Raise) -> Any:
@@ -213,7 +196,7 @@ def _wrap_sync(spec: Spec) -> Callable[..., Any]:
             step.fail(error)
             raise
         finally:
-            leave(token)
+            CURRENT.reset(token)
         if type(result) is CoroutineType:  # a plain function around an async one: it has not run yet
             return _awaited(step, result)
         step.finish(result)
@@ -264,7 +247,7 @@ def workflow(
     version: str | None = None,
     tags: Mapping[str, Any] | None = None,
     redact: str | Sequence[str] = (),
-    capture: bool = True,
+    capture: bool | CaptureName = True,
 ) -> Decorator: ...
 def workflow(  # noqa: PLR0913 - each is one thing to say about a workflow
     function: Any = None,
@@ -274,12 +257,13 @@ def workflow(  # noqa: PLR0913 - each is one thing to say about a workflow
     version: str | None = None,
     tags: Mapping[str, Any] | None = None,
     redact: str | Sequence[str] = (),
-    capture: bool = True,
+    capture: bool | CaptureName = True,
 ) -> Any:
     """Record each call of this function as a trace. A workflow called inside another is a step of it.
 
     ``version`` and ``tags`` are kept with the trace, to filter by; ``redact`` names inputs that must not be stored;
-    ``capture=False`` stores no inputs, outputs or error messages, neither of it nor of what runs inside it.
+    ``capture="metadata"`` (or False) stores no inputs, outputs or error messages, neither of it nor of what runs inside
+    it; ``capture="off"`` leaves its traces out altogether.
     """
     told = {"kind": "workflow", "name": name, "version": version, "tags": tags, "hidden": redact, "capture": capture}
     return _decorate(function, told)
@@ -294,7 +278,7 @@ def step(
     name: str | None = None,
     model: str | None = None,
     redact: str | Sequence[str] = (),
-    capture: bool = True,
+    capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
 ) -> Decorator: ...
 def step(  # noqa: PLR0913 - each is one thing to say about a step
@@ -305,14 +289,14 @@ def step(  # noqa: PLR0913 - each is one thing to say about a step
     name: str | None = None,
     model: str | None = None,
     redact: str | Sequence[str] = (),
-    capture: bool = True,
+    capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
 ) -> Any:
     """Record each call of this function, made inside a workflow, as a step of its trace.
 
     ``kind`` is one of ``tracer.model.Kind``; ``model`` names the model that the function itself is (a classifier of
-    your own); ``redact`` names inputs that must not be stored; ``capture=False`` stores no inputs, outputs or error
-    messages, neither of it nor of what runs inside it.
+    your own); ``redact`` names inputs that must not be stored; ``capture="metadata"`` (or False) stores no inputs,
+    outputs or error messages, neither of it nor of what runs inside it; ``capture="off"`` leaves the step itself out.
     """
     if kind not in KINDS:
         raise ConfigError(f"no step kind {kind!r}; the kinds are {', '.join(sorted(KINDS))}")
@@ -329,7 +313,7 @@ def effect(
     kind: Kind = "tool",
     name: str | None = None,
     redact: str | Sequence[str] = (),
-    capture: bool = True,
+    capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
 ) -> Decorator: ...
 def effect(  # noqa: PLR0913 - likewise
@@ -340,7 +324,7 @@ def effect(  # noqa: PLR0913 - likewise
     kind: Kind = "tool",
     name: str | None = None,
     redact: str | Sequence[str] = (),
-    capture: bool = True,
+    capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
 ) -> Any:
     """A step with a side effect on the world: a replay never runs it again unless it is named.

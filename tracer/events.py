@@ -6,7 +6,7 @@ address of a payload that the store already holds (a served step repeats nothing
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 import ormsgpack
 
@@ -24,7 +24,7 @@ class Started(NamedTuple):
     occurrence: int
     at_ns: int
     input: bytes | str | None
-    input_lossy: list[str]
+    input_lossy: Sequence[str]
     #: Only where it can't be derived from ``input``: redaction changed it, or it is a model call's wire identity.
     identity: str | None
     fingerprint: str | None
@@ -41,7 +41,7 @@ class Finished(NamedTuple):
     at_ns: int
     outcome: str
     output: bytes | str | None
-    output_lossy: list[str]
+    output_lossy: Sequence[str]
     failure: bytes | None
     attrs: dict[str, Any]
 
@@ -62,9 +62,12 @@ Event = Started | Finished | Noted
 _LETTERS: dict[str, type[Started | Finished | Noted]] = {"s": Started, "f": Finished, "n": Noted}
 
 
+def letter_of(event: Event) -> str:
+    return "s" if isinstance(event, Started) else "f" if isinstance(event, Finished) else "n"
+
+
 def pack(event: Event) -> bytes:
-    letter = "s" if isinstance(event, Started) else "f" if isinstance(event, Finished) else "n"
-    return ormsgpack.packb((letter, *event))
+    return ormsgpack.packb((letter_of(event), *event))
 
 
 def unpack(frame: bytes) -> Event:

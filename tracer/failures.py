@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import linecache
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from tracer.model import Failure, Frame
+from tracer.model import Failure, Frame, Outcome
+from tracer.player import ReplayStopped
 
+#: By name, because trio is not ours to import.
+_CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt"})
 _MOST_FRAMES = 60
 _MOST_CAUSES = 8
 _MOST_IN_GROUP = 20
@@ -29,6 +33,31 @@ def failure_of(error: BaseException) -> Failure:
     The last frame of the user's own code carries 3 lines of source on either side.
     """
     return _failure(error, set(), 0)
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """How a step ended that ended with ``error``."""
+    if _is_stop(error):
+        return "stopped"
+    return "failed" if _CANCELLED.isdisjoint(cls.__name__ for cls in type(error).__mro__) else "cancelled"
+
+
+def _is_stop(error: BaseException) -> bool:
+    """A group of tasks wraps what ended it."""
+    return isinstance(error, ReplayStopped) or (
+        isinstance(error, BaseExceptionGroup) and any(_is_stop(part) for part in error.exceptions)
+    )
+
+
+def wordless(failure: Failure) -> Failure:
+    """A failure without what was said in it: where content is not captured, a message is content too."""
+    return replace(
+        failure,
+        message="(not captured)",
+        notes=(),
+        cause=None if failure.cause is None else wordless(failure.cause),
+        group=tuple(wordless(part) for part in failure.group),
+    )
 
 
 def _failure(error: BaseException, seen: set[int], depth: int) -> Failure:

@@ -13,6 +13,7 @@ from typing import Any, AsyncGenerator, Callable, Generator, Iterator, Mapping, 
 from tracer import codec
 from tracer.codec import Yielded
 from tracer.context import CURRENT, ActiveStep, leave
+from tracer.declared import Capture
 from tracer.guard import guard
 from tracer.player import Answer, Raise
 
@@ -141,7 +142,7 @@ class _Given:
         self._items: list[Any] = []
 
     def add(self, item: Any) -> None:
-        if self._step is None or not self._step.capture:
+        if self._step is None or self._step.capture is not Capture.FULL:
             return
         with guard("record what a generator gave"):
             self._items.append(item if type(item) in _FIXED else _Kept(codec.encode(item).data))

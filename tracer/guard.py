@@ -60,6 +60,13 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def swallow(what: str, error: Exception) -> None:
+    """The same for a path where a context manager would cost too much: ``except Exception as error: swallow(...)``."""
+    if is_strict():
+        raise error
+    report(what, error)
+
+
 def report(what: str, error: BaseException | str) -> None:
     """Count a failure, and say so the first time."""
     with _lock:

@@ -19,7 +19,7 @@ def new_trace_id(now_ns: int) -> bytes:
 
 
 def new_step_id() -> bytes:
-    return _chance.randbytes(8)
+    return _chance.getrandbits(64).to_bytes(8, "big")
 
 
 @dataclass(frozen=True, slots=True)

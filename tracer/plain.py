@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -36,6 +37,13 @@ def plain(value: Any, *, depth: int = 0) -> Any:
         if not isinstance(form, Branch):
             return form.text
     return {label: plain(item, depth=depth + 1) for label, _, item in form.items}
+
+
+def packable(parts: Iterable[Any]) -> Iterator[Any]:
+    """The fields of an event where something said of the step (a tag, a name, a usage) is no plain data."""
+    for part in parts:
+        text = None if isinstance(part, bytes) else json.dumps(plain(part), ensure_ascii=False)
+        yield part if text is None else json.loads(text.encode("utf-8", "replace"))
 
 
 def _number(value: float) -> Any:

@@ -14,12 +14,14 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from tracer import config as settings
 from tracer.catalogue import Catalogue, Target, targets_of
-from tracer.config import Config, RedactionRule
-from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep, ActiveTrace
-from tracer.guard import guard, report
-from tracer.ids import Anchor
+from tracer.config import CaptureRules, Config, RedactionRule
+from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep
+from tracer.declared import Declared
+from tracer.guard import guard, report, swallow
 from tracer.player import Player, ReplayStopped
-from tracer.recording import Recorder, Unrecorded
+from tracer.recording import Arguments, Recorder
+from tracer.tail import Keep
+from tracer.unrecorded import aside
 
 __all__ = [
     "Recorder",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 _EXIT_TIMEOUT_S = 10.0
+#: Settings that can't be changed while something is being recorded: it goes to another place, or nowhere.
+_ELSEWHERE = frozenset({"database_url", "home", "enabled"})
 
 _lock = threading.Lock()
 _overrides: dict[str, Any] = {}
@@ -52,14 +56,20 @@ def configure(  # noqa: PLR0913 - one door for all settings
     capture_content: bool | None = None,
     redact: str | Sequence[RedactionRule] | None = None,
     sample: float | None = None,
+    capture: CaptureRules | None = None,
+    keep: float | Keep | None = None,
+    max_value_bytes: int | None = None,
     models: Mapping[str, Any] | Sequence[Target] | None = None,
 ) -> None:
     """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
 
-    ``database_url`` is a URL or the path of an SQLite file; ``redact`` adds rules: a key's name, a ``(label, pattern)``
-    pair, or a function of a text; ``sample`` is the share of traces to record; ``models`` adds to the catalogue:
-    Targets, or a mapping of name to Target, Python callable or endpoint URL. Raises ConfigError for a value that can't
-    be, having changed nothing.
+    ``database_url`` is a URL or the path of an SQLite file; ``redact`` are rules: a key's name, a ``(label, pattern)``
+    pair, a class, or a function of a text; ``sample`` is the share of traces to begin recording, ``keep`` which of them
+    stay once they have ended; ``capture`` says how much of each step is recorded: a level, or levels by the steps'
+    names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``models`` adds to the
+    catalogue: Targets, or a mapping of name to Target, Python callable or endpoint URL. What is recorded may be changed
+    while workflows run: it holds from the next event on. Raises ConfigError for a value that can't be, having changed
+    nothing.
     """
     targets = [] if models is None else targets_of(models)
     given = {
@@ -69,12 +79,18 @@ def configure(  # noqa: PLR0913 - one door for all settings
         "capture_content": capture_content,
         "redact": redact,
         "sample": sample,
+        "capture": capture,
+        "keep": keep,
+        "max_value_bytes": max_value_bytes,
     }
     told = {name: value for name, value in given.items() if value is not None}
     if told:
         # So that a wrong value is refused here, not at the first step.
-        settings.from_environment(**{**_overrides, **told})
-        shutdown()
+        config = settings.from_environment(**{**_overrides, **told})
+        if _recorder is None or not _ELSEWHERE.isdisjoint(told):
+            shutdown()
+        else:
+            _recorder.retune(config)
         _overrides.update(told)
     _catalogue.add(targets)
 
@@ -125,20 +141,20 @@ def awaited() -> Player | None:
     return NEXT_PLAYER.get() or _held_by
 
 
-def begin_trace(name: str, *, attrs: dict[str, Any], **fields: Any) -> ActiveStep | None:
+def begin_trace(declared: Declared, value: Any, *, arguments: Arguments, attrs: dict[str, Any]) -> ActiveStep | None:
     """Begin a workflow: its root step, under the player that waits for it, if one does. None: recording is off."""
-    active = recorder()
+    active, player = recorder(), awaited()
     if active is None:
+        if player is not None:
+            raise ReplayStopped(f"{declared.name} can't be recorded: recording is switched off")
         return None
-    player = awaited()
-    if player is None and not active.accepts():
-        unrecorded = ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None)
-        return ActiveStep(unrecorded, None, b"", name, "workflow", name, capture=False)
+    if player is None and not active.accepts(declared):
+        return aside(declared.name, "workflow")
     if player is not None:
         # Taken: a workflow inside this one is a step of it, and one beside it is nobody's replay.
         NEXT_PLAYER.set(None)
         attrs = {**attrs, **player.about()}
-    return active.begin(active.begin_trace(player), None, name, "workflow", attrs=attrs, **fields)
+    return active.begin(active.begin_trace(player), None, declared, value, arguments=arguments, attrs=attrs)
 
 
 def open(  # noqa: A001 - read as recorder.open
@@ -148,21 +164,22 @@ def open(  # noqa: A001 - read as recorder.open
     parent = CURRENT.get()
     if parent is None:
         return None
-    step: ActiveStep | None = None
-    with guard("record a step"):
-        step = parent.trace.recorder.begin(
-            parent.trace,
-            parent,
-            name,
-            kind,
-            value=value,
-            identity_of=identity_of,
-            arguments=((value,), {}),
-            attrs=attrs,
+    trace = parent.trace
+    try:
+        leaf = Declared(name, kind)
+        return trace.recorder.begin(
+            trace, parent, leaf, value, identity_of=identity_of, arguments=((value,), {}), attrs=attrs
         )
-    if step is None and parent.trace.player is not None:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
+        not_begun(name, trace.player, error)
+        return None
+
+
+def not_begun(name: str, player: Player | None, error: Exception) -> None:
+    """A step could not be recorded: it runs all the same, unless this is a replay."""
+    swallow("record a step", error)
+    if player is not None:
         raise ReplayStopped(f"{name} can't be recorded, and a replay runs nothing that it was not asked about")
-    return step
 
 
 def flush(timeout_s: float = 10.0) -> bool:

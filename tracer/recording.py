@@ -1,37 +1,42 @@
 """One process's recording under one configuration: begin, finish and fail of a step.
 
 Encode, redact, append to the journal: no database and no network here. ``tracer.recorder`` holds the one in force.
+What is on the path of every step is written flat, without context managers and layers: it is what recording costs.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from dataclasses import replace
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from ormsgpack import packb
+
 from tracer import codec
-from tracer.config import Config, RedactionRule
+from tracer.config import Config
 from tracer.context import SETTLERS, UNSET, ActiveStep, ActiveTrace
-from tracer.events import Event, Finished, Noted, Started, pack
-from tracer.failures import failure_of
-from tracer.guard import guard, report
+from tracer.declared import Capture, Declared
+from tracer.events import Event, Finished, Noted, Started, letter_of
+from tracer.failures import failure_of, outcome_of, wordless
+from tracer.guard import guard, report, swallow
 from tracer.ids import Anchor, new_step_id, new_trace_id
 from tracer.journal import Journal, JournalClosed
+from tracer.keeping import NO_VALUE, Keeper
 from tracer.key import NO_INPUT, store_key
-from tracer.model import Failure
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
-from tracer.redact import Redactor
 from tracer.served import below, ending
 from tracer.writer import Writer
 
 if TYPE_CHECKING:
     from tracer.catalogue import Catalogue
 
-#: By name, because trio is not ours to import.
-_CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt"})
-_NOT_CAPTURED = ("$ (not captured)",)
+Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
+_NO_ARGUMENTS: Arguments = ((), {})
+#: One object for all steps of which nothing more is said.
+_NO_ATTRS: dict[str, Any] = {}
+_FULL = Capture.FULL
 
 
 class Recorder:
@@ -40,7 +45,7 @@ class Recorder:
     def __init__(self, config: Config, catalogue: Catalogue) -> None:
         self.config = config
         self.catalogue = catalogue
-        self.redactor = _redactor(config.redact)
+        self.keeper = Keeper(config)
         self.key = store_key(config.home)
         self.refused_traces = 0
         self._journal: Journal | None = None
@@ -85,8 +90,16 @@ class Recorder:
 
         return open_store(self.config.database_url)
 
-    def accepts(self) -> bool:
-        """Whether a new trace may begin: not past the journal's cap, and within the sampling share."""
+    def retune(self, config: Config) -> None:
+        """Go on under changed rules of what is kept: from the next event on, in running traces as well."""
+        self.config = config
+        self.keeper = Keeper(config)
+
+    def accepts(self, declared: Declared) -> bool:
+        """Whether a new trace of this workflow may begin: it is not switched off, within the sampling share, and the
+        journal is not past its cap."""
+        if self.keeper.level(declared) is Capture.OFF:
+            return False
         if self.journal.waiting_bytes > self.config.journal_cap_bytes:
             self.refused_traces += 1
             report("keep up: its journal is full and new traces are refused", "the store has been away for too long")
@@ -104,62 +117,56 @@ class Recorder:
         self,
         trace: ActiveTrace,
         parent: ActiveStep | None,
-        name: str,
-        kind: str,
-        *,
+        declared: Declared,
         value: Any = UNSET,
+        *,
         identity_of: Any = UNSET,
-        hidden: frozenset[str] = frozenset(),
-        capture: bool = True,
-        fingerprint: str | None = None,
-        effect: bool = False,
-        block: bool = False,
-        stand_in: tuple[Any, ...] = (),
-        arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), {}),
+        arguments: Arguments = _NO_ARGUMENTS,
         attrs: dict[str, Any] | None = None,
-    ) -> ActiveStep:
+    ) -> ActiveStep | None:
         """Record that a step begins, and ask the player (if there is one) what becomes of it.
 
         ``value`` is the input (UNSET: none is recorded); ``identity_of`` what it is matched by, where that differs.
+        None: the step is switched off, and its code is to run as if it were not decorated.
         """
-        occurrence = 0 if parent is None else parent.occurrence_of(name)
-        label = name if occurrence == 0 else f"{name}[{occurrence}]"
-        path = label if parent is None else f"{parent.path}/{label}"
-        capture = capture and self.config.capture_content and (parent is None or parent.capture)
-        step = ActiveStep(trace, parent, new_step_id(), name, kind, path, capture=capture)
-        clear, kept, lossy = self._encode(value, hidden, capture=capture)
-        # The writer takes the identity from the kept bytes, off this thread, unless they are not what is matched.
-        differs = identity_of is not UNSET or kept is not clear
-        identity: str | None = None
-        if differs or trace.player is not None:
+        keeper, name = self.keeper, declared.name
+        capture = keeper.level(declared)
+        if capture is Capture.OFF and parent is not None:
+            return None
+        if parent is None:  # what a replay runs is recorded, whatever the settings say
+            capture = max(capture, Capture.METADATA)
+            occurrence, path, parent_id = 0, name, None
+        else:
+            if parent.capture is not _FULL:
+                capture = Capture.METADATA
+            occurrence = parent.occurrence_of(name)
+            path = f"{parent.path}/{name}[{occurrence}]" if occurrence else f"{parent.path}/{name}"
+            parent_id = parent.step
+        step = ActiveStep(trace, parent, new_step_id(), name, declared.kind, path, capture)
+        clear, stored, lossy = NO_VALUE if value is UNSET else keeper.keep(value, capture, declared.hidden)
+        # The writer takes the identity from the stored bytes, off this thread, unless they are not what is matched.
+        identity = None
+        if trace.player is not None or stored is not clear or identity_of is not UNSET:
             matched = clear if identity_of is UNSET else codec.encode(identity_of).data
             identity = codec.identity(matched or NO_INPUT, self.key)
-        attrs = {} if attrs is None else attrs
-        if effect:
-            attrs["effect"] = True
-        if attrs.get("tags"):
-            attrs["tags"] = self._told(attrs["tags"])
-        started = Started(
-            trace.trace_id,
-            step.step,
-            None if parent is None else parent.step,
-            name,
-            kind,
-            step.path,
-            occurrence,
-            trace.anchor.read_ns(),
-            kept,
-            list(lossy),
-            identity,
-            fingerprint,
-            attrs,
-        )
+        said = _NO_ATTRS
+        if attrs or declared.effect or declared.tags:
+            said = self._said(declared, attrs or {})
+        at_ns = perf_counter_ns() + trace.offset_ns
+        fields = (trace.trace_id, step.step, parent_id, name, declared.kind, path, occurrence, at_ns, stored, lossy)
         if trace.player is None:
-            self.append(started)
-            return step
-        call = _call_of(step, started, clear, block=block, stand_in=stand_in, arguments=arguments)
-        self._ask(trace.player, step, call, started)
+            self._write("s", (*fields, identity, declared.fingerprint, said))
+        else:
+            started = Started(*fields, identity, declared.fingerprint, dict(said))
+            shown = clear if keeper.shows_clear else stored
+            self._ask(trace.player, step, _call_of(step, started, shown, declared, arguments), started)
         return step
+
+    def _said(self, declared: Declared, attrs: dict[str, Any]) -> dict[str, Any]:
+        said = {"effect": True, **attrs} if declared.effect else dict(attrs)
+        if tags := {**declared.tags, **attrs.get("tags", {})}:
+            said["tags"] = self._told(tags)
+        return said
 
     def _ask(self, player: Player, step: ActiveStep, call: Call, started: Started) -> None:
         try:
@@ -175,38 +182,37 @@ class Recorder:
             started.attrs["source"] = source.step_id
         self.append(started)
 
-    def _encode(
-        self, value: Any, hidden: frozenset[str], *, capture: bool
-    ) -> tuple[bytes | None, bytes | None, tuple[str, ...]]:
-        """The value's bytes as they are, the bytes that may reach disk, and the paths that can't be restored."""
-        if value is UNSET:
-            return None, None, ()
-        encoded = codec.encode(value)
-        if not capture:
-            return encoded.data, None, _NOT_CAPTURED
-        if hidden:
-            shown = {name: "[redacted: by name]" if name in hidden else item for name, item in value.items()}
-            kept = codec.encode(shown)
-            lossy = (*kept.lossy, *(f"$.{name} (redacted)" for name in value if name in hidden))
-        else:
-            kept, lossy = encoded, encoded.lossy
-        redacted = self.redactor.redact(kept.data)
-        return encoded.data, redacted.data, (*lossy, *(f"{path} (redacted)" for path in redacted.paths))
-
     def finish(self, step: ActiveStep, output: Any) -> None:
         if step.ended:
             return
+        if step.trace.player is not None and self._finished_under_player(step):
+            return
+        step.ended = True
+        try:
+            if step.parent is None:
+                _settle()
+            _, stored, lossy = NO_VALUE if output is UNSET else self.keeper.keep(output, step.capture)
+            attrs = self._ending(step) if step.is_described else _NO_ATTRS
+            trace = step.trace
+            at_ns = perf_counter_ns() + trace.offset_ns
+            self._write("f", (trace.trace_id, step.step, at_ns, "ok", stored, lossy, None, attrs))
+            if trace.player is not None:
+                self._tell(trace.player, step, attrs, at_ns)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
+            swallow("record a step's result", error)
+
+    def _finished_under_player(self, step: ActiveStep) -> bool:
+        """End a step of a replay whose end is not its own result; False where it is."""
         stop = None if step.parent is not None else getattr(step.trace.player, "stopped", None)
         if stop is not None:  # the workflow swallowed it; whatever it gives now is no result
             self.fail(step, stop, None)
-            return
+            return True
+        if (served := _from_record(step)) is None:
+            return False
         step.ended = True
         with guard("record a step's result"):
-            if (served := _from_record(step)) is not None:
-                self._end_as_recorded(step, served)
-            else:
-                _, data, lossy = self._encode(output, frozenset(), capture=step.capture)
-                self._end(step, "ok", data, lossy, None, {})
+            self._end_as_recorded(step, served)
+        return True
 
     def fail(self, step: ActiveStep, error: BaseException, output: Any) -> None:
         if step.ended:
@@ -216,45 +222,54 @@ class Recorder:
             if (served := _from_record(step)) is not None:
                 self._end_as_recorded(step, served)
                 return
-            _, data, lossy = self._encode(error if output is None else output, frozenset(), capture=step.capture)
-            told = failure_of(error) if step.capture else _wordless(failure_of(error))
+            if step.parent is None:
+                _settle()
+            _, stored, lossy = self.keeper.keep(error if output is None else output, step.capture)
+            told = failure_of(error) if step.capture is _FULL else wordless(failure_of(error))
             encoded = codec.encode(told)
             if encoded.lossy:  # at the end of the stack there is no room for causes
                 encoded = codec.encode(replace(told, cause=None, group=()))
-            failure = self.redactor.redact(encoded.data).data
-            self._end(step, _outcome_of(error), data, lossy, failure, {})
+            failure = self.keeper.redactor.redact(encoded.data).data
+            self._end(step, outcome_of(error), stored, lossy, failure, self._ending(step))
 
-    def _end(  # noqa: PLR0913, PLR0917 - the fields of one event
-        self,
-        step: ActiveStep,
-        outcome: str,
-        output: bytes | str | None,
-        lossy: tuple[str, ...],
-        failure: bytes | None,
-        attrs: dict[str, Any],
-    ) -> None:
-        if step.parent is None:
-            for settle in SETTLERS:
-                settle()
+    def _ending(self, step: ActiveStep, attrs: dict[str, Any] = _NO_ATTRS) -> dict[str, Any]:
+        """``attrs`` with what was said of a step while it ran: its tags and its model call."""
         tags, call = step.described()
+        attrs = dict(attrs)
         if tags:
             attrs["tags"] = {**attrs.get("tags", {}), **self._told(tags)}
         if call and "call" not in attrs:
             attrs["call"] = self._with_price(call)
             if not isinstance(step.decision, Run):  # edited or injected: nobody was asked, so nobody is paid
                 attrs["call"] = {**attrs["call"], "served": True}
+        return attrs
+
+    def _end(  # noqa: PLR0913, PLR0917 - the fields of one event
+        self,
+        step: ActiveStep,
+        outcome: str,
+        output: bytes | str | None,
+        lossy: Sequence[str],
+        failure: bytes | None,
+        attrs: dict[str, Any],
+    ) -> None:
         trace = step.trace
         at_ns = trace.anchor.read_ns()
-        self.append(Finished(trace.trace_id, step.step, at_ns, outcome, output, list(lossy), failure, attrs))
-        if trace.player is not None and call and isinstance(step.decision, Run):
-            trace.player.finished(step.step_id, call=attrs["call"], at_ns=at_ns)
+        self.append(Finished(trace.trace_id, step.step, at_ns, outcome, output, lossy, failure, attrs))
+        if trace.player is not None:
+            self._tell(trace.player, step, attrs, at_ns)
+
+    def _tell(self, player: Player, step: ActiveStep, attrs: dict[str, Any], at_ns: int) -> None:
+        """Tell the player of a model call that ran for real."""
+        if "call" in attrs and isinstance(step.decision, Run):
+            player.finished(step.step_id, call=attrs["call"], at_ns=at_ns)
 
     def _told(self, tags: Mapping[str, Any]) -> dict[str, Any]:
         """Tags as plain data, without credentials."""
         from tracer.plain import plain  # noqa: PLC0415 - for the few that tag
 
         encoded = codec.encode(plain(tags)).data
-        kept = self.redactor.redact(encoded).data
+        kept = self.keeper.redactor.redact(encoded).data
         told: dict[str, Any] = plain(tags if kept is encoded else codec.decode(kept))
         return told
 
@@ -272,28 +287,39 @@ class Recorder:
         trace = step.trace
         for event in below(source.step_id, served.subtree, trace.trace_id, step.step, trace.anchor.read_ns()):
             self.append(event)
+        if step.parent is None:
+            _settle()
         output = source.output
         failure = None if source.failure is None else codec.encode(source.failure).data
         digest, lossy = (None, ()) if output is None else (output.digest, output.lossy)
-        self._end(step, source.outcome or "ok", digest, lossy, failure, ending(source))
+        self._end(step, source.outcome or "ok", digest, lossy, failure, self._ending(step, ending(source)))
 
     def note(self, step: ActiveStep, kind: str, name: str, occurrence: int, value: Any) -> None:
         with guard("record a note"):
             trace = step.trace
-            data = self.redactor.redact(codec.encode(value).data).data
+            _, data, _ = self.keeper.keep(value)
+            assert data is not None
             self.append(Noted(trace.trace_id, step.step, kind, name, occurrence, trace.anchor.read_ns(), data))
+
+    def _write(self, letter: str, fields: tuple[Any, ...]) -> None:
+        """Append one event to the journal, given as its letter and its fields."""
+        try:
+            frame = packb((letter, *fields))
+        except TypeError:
+            from tracer.plain import packable  # noqa: PLC0415 - for the few that need it
+
+            frame = packb((letter, *packable(fields)))
+        try:
+            (self._journal or self._make()[0]).append(frame)
+        except JournalClosed:
+            self._journal = self._writer = None
+            self.journal.append(frame)
+        except OSError as error:
+            swallow("write to its journal", error)
 
     def append(self, event: Event) -> None:
         with guard("write to its journal"):
-            try:
-                frame = pack(event)
-            except TypeError:
-                frame = pack(_packable(event))
-            try:
-                self.journal.append(frame)
-            except JournalClosed:
-                self._journal = self._writer = None
-                self.journal.append(frame)
+            self._write(letter_of(event), event)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the store holds everything recorded so far; False if it did not within the time."""
@@ -310,33 +336,13 @@ class Recorder:
         return self._writer is None or self._writer.close(timeout_s)
 
 
-class Unrecorded:
-    """Stands in for the recorder throughout a trace that is sampled out or refused: it must be wholly absent, so its
-    steps (and the workflows inside it) need a parent all the same."""
-
-    def begin(self, trace: ActiveTrace, parent: ActiveStep | None, name: str, kind: str, **_: Any) -> ActiveStep:
-        """A parent for what runs below it, and nothing more."""
-        return ActiveStep(trace, parent, b"", name, kind, name, capture=False)
-
-    def finish(self, step: ActiveStep, output: Any) -> None:
-        """Nothing is recorded."""
-
-    def fail(self, step: ActiveStep, error: BaseException, output: Any) -> None:
-        """Nothing is recorded."""
-
-    def note(self, step: ActiveStep, kind: str, name: str, occurrence: int, value: Any) -> None:
-        """Nothing is recorded."""
+def _settle() -> None:
+    """What is recorded behind the scenes (a stream dropped unread) ends before its trace does."""
+    for settle in SETTLERS:
+        settle()
 
 
-def _redactor(rules: Sequence[RedactionRule]) -> Redactor:
-    return Redactor(
-        keys=[rule for rule in rules if isinstance(rule, str)],
-        patterns=[rule for rule in rules if isinstance(rule, tuple)],
-        functions=[rule for rule in rules if callable(rule)],
-    )
-
-
-def _call_of(step: ActiveStep, started: Started, clear: bytes | None, **told: Any) -> Call:
+def _call_of(step: ActiveStep, started: Started, clear: bytes | None, declared: Declared, arguments: Arguments) -> Call:
     """A step that is about to run, as a player sees it: with its input as it is, not as it is kept."""
     return Call(
         trace_id=step.trace_id,
@@ -350,8 +356,10 @@ def _call_of(step: ActiveStep, started: Started, clear: bytes | None, **told: An
         input_lossy=tuple(started.input_lossy),
         identity=started.identity or "",
         fingerprint=started.fingerprint,
-        effect=bool(started.attrs.get("effect")),
-        **told,
+        effect=declared.effect,
+        block=declared.block,
+        stand_in=declared.stand_in,
+        arguments=arguments,
     )
 
 
@@ -360,40 +368,3 @@ def _from_record(step: ActiveStep) -> Answer | Raise | None:
     if isinstance(decision, Answer | Raise) and decision.origin == "recorded" and decision.source is not None:
         return decision
     return None
-
-
-def _outcome_of(error: BaseException) -> str:
-    if _is_stop(error):
-        return "stopped"
-    return "failed" if _CANCELLED.isdisjoint(cls.__name__ for cls in type(error).__mro__) else "cancelled"
-
-
-def _is_stop(error: BaseException) -> bool:
-    """A group of tasks wraps what ended it."""
-    return isinstance(error, ReplayStopped) or (
-        isinstance(error, BaseExceptionGroup) and any(_is_stop(part) for part in error.exceptions)
-    )
-
-
-def _wordless(failure: Failure) -> Failure:
-    """A failure without what was said in it: where content is not captured, a message is content too."""
-    return replace(
-        failure,
-        message="(not captured)",
-        notes=(),
-        cause=None if failure.cause is None else _wordless(failure.cause),
-        group=tuple(_wordless(part) for part in failure.group),
-    )
-
-
-def _packable(event: Event) -> Event:
-    """The same event where something that was said of the step (a tag, a name, a usage) is no plain data."""
-
-    from tracer.plain import plain  # noqa: PLC0415 - for the few that need it
-
-    def part_of(part: Any) -> Any:
-        if isinstance(part, bytes):
-            return part
-        return json.loads(json.dumps(plain(part), ensure_ascii=False).encode("utf-8", "replace"))
-
-    return type(event)(*map(part_of, event))

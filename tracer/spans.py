@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Callable, Mapping, TypeVar, cast
 
 from tracer.context import CURRENT, UNSET, ActiveStep, NoStep, leave
+from tracer.declared import Declared
 from tracer.guard import guard
 from tracer.model import Kind
 
@@ -20,6 +21,10 @@ _NO_STEP = NoStep()
 def current() -> ActiveStep | NoStep:
     """The running step, to describe or score it; outside a workflow, what takes all that and records nothing."""
     return CURRENT.get() or _NO_STEP
+
+
+class _Block(Declared):
+    block = True
 
 
 class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
@@ -37,10 +42,8 @@ class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
         input: Any = UNSET,  # noqa: A002 - what it is called everywhere
         tags: Mapping[str, Any] | None = None,
     ) -> None:
-        self._name = name
-        self._kind = kind
+        self._block = _Block(name, kind, tags=tags)
         self._input = input
-        self._attrs = {"tags": dict(tags)} if tags else {}
         #: One entry for each time that the block was entered and not left: a span may be used again, even in itself.
         self._entered: list[tuple[ActiveStep, Token[ActiveStep | None]] | None] = []
 
@@ -49,9 +52,7 @@ class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
         step: ActiveStep | None = None
         if parent is not None:
             with guard("record a span"):
-                step = parent.trace.recorder.begin(
-                    parent.trace, parent, self._name, self._kind, value=self._input, block=True, attrs=dict(self._attrs)
-                )
+                step = parent.trace.recorder.begin(parent.trace, parent, self._block, self._input)
         self._entered.append(None if step is None else (step, CURRENT.set(step)))
         return _NO_STEP if step is None else step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tracer.codec.canonical import address, canonical, identity
 from tracer.codec.decoding import decode
-from tracer.codec.encoding import encode
+from tracer.codec.encoding import encode, quick
 from tracer.codec.values import Encoded, Lossy, Opaque, Yielded
 from tracer.errors import CodecError
 
@@ -19,4 +19,5 @@ __all__ = [
     "decode",
     "encode",
     "identity",
+    "quick",
 ]

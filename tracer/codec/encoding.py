@@ -20,11 +20,24 @@ _HOPELESS = Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb(["object", "<could not 
 _PLAIN = (bool, float, bytes, type(None))
 
 
-def encode(value: Any) -> Encoded:
-    """The value as bytes, and the paths of what will not come back as it was. Never raises."""
+def quick(value: Any) -> bytes | None:
+    """``encode(value).data`` in one call, for the many values that are exact and of types that MessagePack has words
+    for; None for any other."""
+    try:
+        data = packb(value, None, PASSTHROUGH)
+    except Exception:  # noqa: BLE001  # there is something else in it, anywhere
+        return None
+    return None if _may_hold_buffer(data) and _holds_buffer(value) else data
+
+
+def encode(value: Any, *, secret: tuple[type, ...] = ()) -> Encoded:
+    """The value as bytes, and the paths of what will not come back as it was. Never raises.
+
+    Of an instance of a ``secret`` class (one of the user's own) only the class is kept.
+    """
     for way in (_Encoder, _CarefulEncoder):
         try:
-            encoder = way()
+            encoder = way(secret)
             data = encoder.pack(value)
             return Encoded(data, lossy_paths(data) if encoder.lossy else ())
         except Exception:  # noqa: BLE001, S112  # whatever the quick way can't do, the careful way can
@@ -38,10 +51,12 @@ class _Encoder:
     lossy = False
     _bodies = 0
 
+    def __init__(self, secret: tuple[type, ...]) -> None:
+        self._secret = secret
+
     def pack(self, value: Any) -> bytes:
         data = packb(value, self.extend, PASSTHROUGH)
-        # ormsgpack writes a bytearray as bytes without asking; only where bytes were written is it worth looking.
-        if (b"\xc4" in data or b"\xc5" in data or b"\xc6" in data) and _holds_buffer(value):
+        if _may_hold_buffer(data) and _holds_buffer(value):
             raise TypeError("a bytearray or memoryview")
         return data
 
@@ -68,6 +83,8 @@ class _Encoder:
 
     def _describe(self, value: Any) -> tuple[int, atoms.Body]:
         cls = type(value)
+        if self._secret and issubclass(cls, self._secret):
+            return self._give_up(Lossy(classes.readable(classes.name_of(cls)), "[redacted: by type]"))
         if (writer := atoms.WRITE.get(cls) or objects.WRITE.get(cls)) is not None:
             return writer[0], writer[1](value)
         if cls is Lossy:
@@ -104,6 +121,11 @@ class _Encoder:
         return Tag.LOSSY, [lossy.type, lossy.text]
 
 
+def _may_hold_buffer(data: bytes) -> bool:
+    """ormsgpack writes a bytearray as bytes without asking; only where bytes were written is it worth looking."""
+    return 0xC4 in data or 0xC5 in data or 0xC6 in data
+
+
 def _holds_buffer(value: Any) -> bool:
     waiting = [value]
     while waiting:
@@ -121,7 +143,8 @@ def _holds_buffer(value: Any) -> bool:
 class _CarefulEncoder(_Encoder):
     """The same bytes, value by value: everything that the quick way trips over becomes an extension here."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: tuple[type, ...]) -> None:
+        super().__init__(secret)
         self._around: set[int] = set()
         self._levels = 0
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable
 
 from tracer.catalogue import Target
-from tracer.context import CURRENT, ActiveStep, ActiveTrace
+from tracer.context import CURRENT
 from tracer.errors import ConfigError
 from tracer.http.clean import request_headers
 from tracer.http.exchange import NO_RESPONSE, Exchange
 from tracer.http.faults import revived, translated
 from tracer.http.streams import streams_of
-from tracer.ids import Anchor
 from tracer.messages import ChatAnswer
 from tracer.player import Answer, Raise
 from tracer.providers import provider_of
-from tracer.recording import Unrecorded
+from tracer.unrecorded import aside
 from tracer.wire import Chunk, HttpResponse
 
 _JSON = (("content-type", "application/json"),)
@@ -92,8 +91,7 @@ def _asker(exchange: Exchange, name: str, call: Callable[..., ChatAnswer | str])
     assert asked is not None
     # Whatever the callable calls is its own affair: recorded as steps it would look like calls of the pipeline.
     context = copy_context()
-    aside = ActiveTrace(b"", Anchor(0, 0), Unrecorded(), None)
-    context.run(CURRENT.set, ActiveStep(aside, None, b"", name, "llm", name, capture=False))
+    context.run(CURRENT.set, aside(name, "llm"))
 
     def answer() -> HttpResponse:
         given = context.run(call, asked)

@@ -19,7 +19,7 @@ from tracer.http.read import decoded, facts_of, is_compressed
 from tracer.messages import ChatRequest
 from tracer.player import ReplayStopped
 from tracer.providers import Format, provider_of
-from tracer.recording import Unrecorded
+from tracer.unrecorded import Unrecorded
 from tracer.wire import Chunk, HttpRequest, HttpResponse
 
 #: The most that is kept of a body: a pipeline may download a model, and its memory is not ours to fill.
@@ -136,8 +136,8 @@ class Exchange:
         if not is_compressed(response):
             return response
         chunks = tuple(Chunk(at_ns, data) for at_ns, data in pieces)
-        redactor = getattr(self.step.trace.recorder, "redactor", None)
-        if redactor is None or not redactor.redact(codec.encode(chunks).data).paths:
+        keeper = getattr(self.step.trace.recorder, "keeper", None)
+        if keeper is None or not keeper.redactor.redact(codec.encode(chunks).data).paths:
             return response
         headers = tuple(pair for pair in response.headers if pair[0].lower() not in _OF_COMPRESSED)
         return replace(response, headers=headers, chunks=chunks)
