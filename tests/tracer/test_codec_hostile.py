@@ -353,3 +353,14 @@ class TestBombs:
         for tag in (Tag.DATACLASS, Tag.ATTRS, Tag.SUBCLASS, Tag.EXCEPTION):
             harmless(ext(tag, closer, {"name": str(victim), "delete": True, "unlink": os.unlink.__name__}, {}))
         assert victim.exists()
+
+
+class TestAValueThatSharesItsParts:
+    @pytest.mark.parametrize("key", ["text", 1], ids=["the quick way", "the careful way"])
+    def test_many_levels_deep_is_marked_and_does_not_fill_the_memory(self, key: Any) -> None:
+        graph: Any = {key: ("leaf",)}
+        for _ in range(40):
+            graph = (graph, graph)
+        encoded = encode(graph)
+        assert encoded.lossy == ("$",)
+        assert decode(encoded.data).text == "<more than 1,000,000 values>"

@@ -16,6 +16,8 @@ from tracer.codec.values import Encoded, Lossy, Opaque
 #: Levels of values inside values. What is no list or mapping counts twice, and once more if it has fields.
 MOST_LEVELS = 200
 _MOST_QUICK_BODIES = 24
+#: Values inside one value. What shares its parts many levels deep has few objects and would fill any memory.
+_MOST_PARTS = 1_000_000
 _HOPELESS = Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb(["object", "<could not be read>"]))), ("$",))
 _PLAIN = (bool, float, bytes, type(None))
 
@@ -36,19 +38,30 @@ def encode(value: Any, *, secret: tuple[type, ...] = ()) -> Encoded:
     Of an instance of a ``secret`` class (one of the user's own) only the class is kept.
     """
     for way in (_Encoder, _CarefulEncoder):
+        encoder = way(secret)
         try:
-            encoder = way(secret)
             data = encoder.pack(value)
             return Encoded(data, lossy_paths(data) if encoder.lossy else ())
-        except Exception:  # noqa: BLE001, S112  # whatever the quick way can't do, the careful way can
-            continue
+        except Exception:  # noqa: BLE001  # whatever the quick way can't do, the careful way can
+            if encoder.parts > _MOST_PARTS:
+                return _too_much(value)
     return _HOPELESS  # out of stack or memory, and the caller still has a workflow to run
+
+
+def _too_much(value: Any) -> Encoded:
+    name = classes.readable(classes.name_of(type(value)))
+    return Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb([name, f"<more than {_MOST_PARTS:,} values>"]))), ("$",))
+
+
+class _TooMuch(Exception):  # noqa: N818 - nobody but this room ever sees it
+    """The value has more parts than will be kept."""
 
 
 class _Encoder:
     """The quick way. Raises for what ormsgpack has no word for: keys that are no text, lone surrogates, depth."""
 
     lossy = False
+    parts = 0
     _bodies = 0
 
     def __init__(self, secret: tuple[type, ...]) -> None:
@@ -63,7 +76,13 @@ class _Encoder:
     def pack_parts(self, parts: list[Any]) -> bytes:
         return self.pack(parts)
 
+    def count(self) -> None:
+        self.parts += 1
+        if self.parts > _MOST_PARTS:
+            raise _TooMuch
+
     def extend(self, value: Any) -> ormsgpack.Ext:
+        self.count()
         if self._bodies >= _MOST_QUICK_BODIES:
             raise RecursionError
         self._bodies += 1
@@ -75,6 +94,8 @@ class _Encoder:
     def _extension(self, value: Any) -> ormsgpack.Ext:
         try:
             tag, body = self._describe(value)
+        except _TooMuch:
+            raise
         except Exception:  # noqa: BLE001  # user's classes may do anything when looked at
             tag, body = self._give_up(objects.lossy_of(value))
         if tag in (Tag.SET, Tag.FROZENSET):
@@ -156,6 +177,7 @@ class _CarefulEncoder(_Encoder):
         return packb([self._prepare(part) for part in parts], None, PASSTHROUGH)
 
     def _prepare(self, value: Any) -> Any:
+        self.count()
         cls = type(value)
         if cls in _PLAIN:
             return value
@@ -183,6 +205,8 @@ class _CarefulEncoder(_Encoder):
             if cls is dict and all(type(key) is str and _is_clean(key) for key in value):
                 return {key: self._prepare(part) for key, part in value.items()}
             return self._extension(value)
+        except _TooMuch:
+            raise
         except Exception as error:  # noqa: BLE001  # changed by another thread meanwhile, or out of stack
             return self._refuse(value, f"<could not be read: {type(error).__name__}>")
         finally:
