@@ -70,13 +70,14 @@ def w1(rounds: int, steps: int, *, unique: bool, peers: bool) -> None:
 
 def _contestant(label: str, figures: list[dict[str, Any]], bare: list[dict[str, Any]]) -> list[str]:
     lost = Spread(100 * (1 - one["recorded"] / one["expected"]) for one in figures)
-    stored = Spread(one["total_bytes"] / one["steps"] for one in figures)
+    # of those that arrived: what is lost takes no room
+    kept = Spread(one["total_bytes"] / one["steps"] * one["expected"] / one["recorded"] for one in figures)
     return [
         label,
         over(figures, bare, "caller_us").text(1),
         over(figures, bare, "process_us").text(1),
         f"{lost.text(1)} %" if any(lost.values) else "none",
-        f"{stored.median:,.0f}",
+        f"{kept.median:,.0f}",
         over(figures, bare, "peak_mb").text(0),
         f"{Spread(one['start_ms'] for one in figures).median:,.0f}",
     ]
