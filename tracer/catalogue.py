@@ -10,11 +10,13 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Iterable, Iterator, Mapping, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Protocol
 from urllib.parse import urlsplit
 
 from tracer.errors import ConfigError, UnknownModel
-from tracer.messages import ChatAnswer, ChatRequest
+
+if TYPE_CHECKING:
+    from tracer.messages import ChatAnswer, ChatRequest
 
 
 @dataclass(frozen=True, slots=True)

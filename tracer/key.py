@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 _FILE = "key"
@@ -23,7 +22,9 @@ def store_key(home: Path) -> bytes:
         return path.read_bytes()
     # What is recorded is private by default: only this user may look into a directory that we make.
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd, mine = tempfile.mkstemp(prefix=f"{_FILE}.", dir=home)
+    # Not from tempfile, whose import would cost more than all else here.
+    mine = home / f"{_FILE}.{os.urandom(8).hex()}"
+    fd = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(os.urandom(32))
@@ -31,5 +32,5 @@ def store_key(home: Path) -> bytes:
         with contextlib.suppress(FileExistsError):
             os.link(mine, path)
     finally:
-        Path(mine).unlink()
+        mine.unlink()
     return path.read_bytes()

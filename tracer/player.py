@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Protocol
 
-from tracer.model import Origin, Step
-
 if TYPE_CHECKING:
     from tracer.catalogue import Target
+    from tracer.model import Origin, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,14 @@ The steps below a served one did not run; they are shown all the same, as copies
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
 from tracer import codec
 from tracer.events import Event, Finished, Noted, Started
 from tracer.ids import new_step_id
-from tracer.model import Step
+
+if TYPE_CHECKING:
+    from tracer.model import Step
 
 
 def ending(source: Step) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import random as _random
 import uuid
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Callable, Mapping, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar, cast
 
 from tracer.context import CURRENT, UNSET, ActiveStep, NoStep, leave
 from tracer.declared import Declared
 from tracer.guard import guard
-from tracer.model import Kind
+
+if TYPE_CHECKING:
+    from tracer.model import Kind
 
 T = TypeVar("T")
 _NO_STEP = NoStep()

@@ -15,11 +15,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BENCHMARKS = REPOSITORY / "benchmarks"
 
 
+#: What would steer a contestant, or keep compiled files from being written.
+_LEFT_OUT = ("PLAYHEAD_", "OTEL_", "PYTHON")
+
+
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment, without what would steer a contestant; this checkout is what is imported."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PLAYHEAD_", "OTEL_"))}
+    """This process's environment without what would steer a child; this checkout is what is imported, from anywhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
     path = os.pathsep.join((str(REPOSITORY), str(BENCHMARKS)))
-    return {**kept, "PYTHONPATH": path, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **more}
+    ours = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return {**kept, **ours, **more}
 
 
 def child(module: str, *arguments: str, **variables: str) -> dict[str, Any]:
