@@ -27,7 +27,8 @@ FLOORS = {
 #: What the rooms of tracer that have a stated place may import of tracer.
 ROOMS = {
     "errors": set(),
-    "model": set(),
+    "model": {"records"},
+    "records": {"model"},
     "ids": set(),
     "wire": set(),
     "messages": {"model"},
