@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Callable, Mapping
 from urllib.parse import unquote, urlsplit
 
 from tracer.declared import Capture, CaptureName
+from tracer.digest import blake2b
 from tracer.errors import ConfigError
 from tracer.tail import KEEP_ALL, Keep, number
 
@@ -48,7 +48,7 @@ class Config:
     @property
     def store_tag(self) -> str:
         """Eight hex digits that tie a journal to the store it is meant for."""
-        return hashlib.blake2b(self.database_url.encode(), digest_size=4).hexdigest()
+        return blake2b(self.database_url.encode(), digest_size=4).hexdigest()
 
 
 def project_root(start: Path | None = None) -> Path:

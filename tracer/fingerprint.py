@@ -10,7 +10,6 @@ of a class of the package that is named, or whose instance is. What is reached t
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 import sys
 import types
@@ -19,6 +18,7 @@ from typing import Any, Callable, Iterator
 
 from tracer import codec
 from tracer.binding import MAIN_AGAIN
+from tracer.digest import blake2b
 
 #: Versioned, because a change of this format would make every recorded step look changed.
 PREFIX = f"f1-py{sys.version_info.major}.{sys.version_info.minor}"
@@ -33,7 +33,7 @@ _UNNAMED_METHODS = ("__init__", "__call__")
 
 def fingerprint(function: Callable[..., Any]) -> str:
     """The fingerprint of a function as it is now, with the functions of its own package that it names, recursively."""
-    digest = hashlib.blake2b(digest_size=12)
+    digest = blake2b(digest_size=12)
     for line in _describe(function):
         digest.update(line)
         digest.update(b"\x00")

@@ -14,12 +14,12 @@ of an OrderedDict counts, as it does when two of them are compared.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any
 
 from ormsgpack import OPT_SORT_KEYS, Ext, packb, unpackb
 
 from tracer.codec.tags import LAYOUTS, Depth, Layout, Tag, pack_array
+from tracer.digest import blake2b
 from tracer.errors import CodecError
 
 VERSION = b"\x01"
