@@ -172,6 +172,10 @@ class TestTheCostOfAnImport:
         loaded = set(json.loads(run("import json, sys, tracer; print(json.dumps(sorted(sys.modules)))")))
         assert loaded.isdisjoint(HEAVY), sorted(loaded.intersection(HEAVY))
 
+    def test_recording_starts_without_what_only_readers_and_others_need(self):
+        loaded = set(json.loads(run("import json, sys, tracer; print(json.dumps(list(sys.modules)))")))
+        assert loaded.isdisjoint({"hashlib", "tempfile", "tracer.messages", "tracer.records"})
+
     def test_a_recorded_call_loads_no_web_framework(self, tmp_path):
         code = f"""
             import json, sys, tracer
