@@ -53,7 +53,7 @@ def _too_much(value: Any) -> Encoded:
     return Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb([name, f"<more than {_MOST_PARTS:,} values>"]))), ("$",))
 
 
-class _TooMuch(Exception):  # noqa: N818 - nobody but this room ever sees it
+class _TooMuch(Exception):
     """The value has more parts than will be kept."""
 
 
