@@ -20,10 +20,13 @@ from tracer.redact import Redactor
 
 ROUNDS = 7
 ROUND_S = 0.02
-WORDS = """the a of to in answer customer order please kindly model returns result because during network under weather
-    garden morning station letter picture travel window number system question quickly between another around thought
-    several market forest history language problem business remember important different information understand""".split()
-CHANCE = random.Random(20261122)  # noqa: S311 - the same texts in every run
+WORDS = (
+    *("the", "a", "of", "to", "in", "answer", "customer", "order", "please", "kindly", "model", "returns", "because"),
+    *("during", "network", "under", "weather", "garden", "morning", "station", "letter", "picture", "travel", "window"),
+    *("number", "system", "question", "quickly", "between", "another", "around", "thought", "several", "market"),
+    *("history", "language", "problem", "business", "remember", "important", "different", "information", "success"),
+)
+CHANCE = random.Random(20261122)
 
 
 def prose(length: int, rarely: tuple[str, ...] = ()) -> str:
@@ -60,7 +63,10 @@ def payloads() -> dict[str, Any]:
         "numbers only": " ".join(str(CHANCE.randrange(10 ** CHANCE.randrange(1, 12))) for _ in range(450))[:3_180],
         "URLs only": pages[:3_180],
         "URLs and an address": f"ann@example.com {pages}"[:3_180],
-        "a question that ends in a name": {"messages": [message(470), {"role": "user", "content": "What is my password?"}]},
+        "a question that ends in a name": {
+            "messages": [message(470), {"role": "user", "content": "What is my password?"}],
+            "model": "gpt-5",
+        },
         "a password": {"config": {"password": "hunter2"}, "text": prose(3_100)},
     }
 

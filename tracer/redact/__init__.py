@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from tracer.codec import Lossy, encode
 from tracer.codec.tags import Tag
 from tracer.codec.tree import Node, Place, dump, parse, path_text, walk
-from tracer.redact.detection import Detector
-from tracer.redact.rules import HEADERS, KEYS, MARK, SHAPES, Shape, words_of
+from tracer.redact.detection import Detector, Suspects
+from tracer.redact.rules import HEADERS, KEYS, MARK, Shape, words_of
 
 
 class Redacted(NamedTuple):
@@ -26,15 +26,7 @@ class Redacted(NamedTuple):
     paths: tuple[str, ...] = ()
 
 
-
-class _Search(NamedTuple):
-    """What may be in some bytes."""
-
-    shapes: tuple[Shape, ...]
-    keys: bool
-
-
-_NOTHING = _Search((), keys=False)
+_NOTHING = Suspects((), names=False)
 #: One pass over the bytes that makes keys of one's own findable however they are written: lower case, no separators.
 _SQUEEZED = bytes(range(256)).lower()
 _SEPARATORS = b" _-"
@@ -54,14 +46,16 @@ class Redactor:
     ) -> None:
         self._keys = frozenset((*KEYS, *("".join(words_of(key)) for key in keys)))
         self._own_needles = tuple(map(_needle, self._keys.difference(KEYS)))
-        self._always = tuple(Shape(label, (), re.compile(pattern)) for label, pattern in patterns)
+        self._patterns = tuple(Shape(label, (), re.compile(pattern)) for label, pattern in patterns)
         self._functions = tuple(functions)
         self._detector = Detector()
+        has_own_rules = self._own_needles or self._patterns or self._functions
+        self._suspects = self._own_suspects if has_own_rules else self._detector.suspects
 
     def redact(self, data: bytes) -> Redacted:
         """The codec's bytes without the secrets in them. Each one is replaced by ``[redacted: <what it was>]``."""
-        search = self._search(data)
-        if not (search.shapes or search.keys or self._functions):
+        search = self._suspects(data)
+        if search is None:
             return Redacted(data)
         try:
             tree = parse(data)
@@ -72,18 +66,18 @@ class Redactor:
 
     def redact_text(self, text: str) -> str:
         """The same for a bare text, such as the message of an exception."""
-        return self._clean(text, self._search(text.encode("utf-8", "surrogatepass")))
+        return self._clean(text, self._suspects(text.encode("utf-8", "surrogatepass")) or _NOTHING)
 
-    def _search(self, data: bytes) -> _Search:
-        shapes, names = self._detector.suspects(data)
+    def _own_suspects(self, data: bytes) -> Suspects | None:
+        """With names of one's own, and patterns, which are looked for in every text."""
+        shapes, names = self._detector.suspects(data) or _NOTHING
         if self._own_needles and not names:
             squeezed = data.translate(_SQUEEZED, _SEPARATORS)
             names = any(needle in squeezed for needle in self._own_needles)
-        if not (shapes or names or self._always):
-            return _NOTHING
-        return _Search((*self._always, *(shape for shape in SHAPES if shape in shapes)), names)
+        shapes = (*self._patterns, *shapes)
+        return Suspects(shapes, names) if shapes or names or self._functions else None
 
-    def _treat(self, place: Place, search: _Search) -> Iterator[str]:
+    def _treat(self, place: Place, search: Suspects) -> Iterator[str]:
         """Replace what is secret at one place; gives the path if something was."""
         value, kind = place.value, type(place.value)
         if kind is dict:
@@ -92,7 +86,7 @@ class Redactor:
             return
         if kind is not str and kind is not bytes and kind is not Node:
             return
-        label = self._secret_label(place.name) if search.keys and place.name and not place.is_key else None
+        label = self._secret_label(place.name) if search.names and place.name and not place.is_key else None
         kept = self._keep_node(value, label, search) if kind is Node else self._keep(value, label, search)
         if kept is not value:
             place.container[place.at] = kept
@@ -105,7 +99,7 @@ class Redactor:
         is_secret = any("".join(words[start:]) in self._keys for start in range(len(words)))
         return "-".join(words) if is_secret else None
 
-    def _keep_node(self, node: Node, label: str | None, search: _Search) -> Node:
+    def _keep_node(self, node: Node, label: str | None, search: Suspects) -> Node:
         """Texts and bytes that MessagePack has no word for, and headers: tuples of a name and a value."""
         if node.tag == Tag.SURROGATE_TEXT:
             text = node.body.decode("utf-8", "surrogatepass")
@@ -116,13 +110,13 @@ class Redactor:
             return node if kept is node.body else Node(node.tag, kept)
         if node.tag == Tag.LOSSY:
             return self._with_last(node, label, search)
-        if node.tag == Tag.TUPLE and search.keys and len(parts := node.open()) == 2:
+        if node.tag == Tag.TUPLE and search.names and len(parts := node.open()) == 2:
             header = parts[0].decode("latin-1") if type(parts[0]) is bytes else parts[0]
             if type(header) is str and header.lower() in HEADERS and type(parts[1]) in (str, bytes):
                 return self._with_last(node, header.lower(), search)
         return node
 
-    def _with_last(self, node: Node, label: str | None, search: _Search) -> Node:
+    def _with_last(self, node: Node, label: str | None, search: Suspects) -> Node:
         *before, last = node.open()
         kept = self._keep(last, label, search)
         if kept is last:
@@ -131,7 +125,7 @@ class Redactor:
         changed.parts = [*before, kept]
         return changed
 
-    def _keep(self, value: Any, label: str | None, search: _Search) -> Any:
+    def _keep(self, value: Any, label: str | None, search: Suspects) -> Any:
         """What stays of a text or of bytes: the same object where nothing is secret in it."""
         text = value.decode("latin-1") if type(value) is bytes else value
         if label is not None and text:
@@ -142,7 +136,7 @@ class Redactor:
             return value
         return kept.encode("latin-1", "replace") if type(value) is bytes else kept
 
-    def _clean(self, text: str, search: _Search) -> str:
+    def _clean(self, text: str, search: Suspects) -> str:
         for shape in search.shapes:
             if not shape.needles or any(needle in text for needle in shape.needles):
                 text = shape.pattern.sub(partial(_mark, shape), text)
@@ -150,7 +144,7 @@ class Redactor:
             text = _apply(function, text)
         return text
 
-    def _clean_keys(self, mapping: dict[str, Any], search: _Search) -> bool:
+    def _clean_keys(self, mapping: dict[str, Any], search: Suspects) -> bool:
         """A secret can be a key, too."""
         kept = {key: self._clean(key, search) for key in mapping}
         if all(key == new for key, new in kept.items()):

@@ -12,7 +12,14 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tracer.redact.rules import CARD, NAMED, PASSWORD_IN_URL, SIGNED_URL, TEXTS, TOKENS, Shape
+from tracer.redact.rules import CARD, NAMED, PASSWORD_IN_URL, SHAPES, SIGNED_URL, TEXTS, TOKENS, Shape
+
+
+class Suspects(NamedTuple):
+    """The shapes that may be in some bytes, and whether there may be a value with a sensitive name."""
+
+    shapes: tuple[Shape, ...]
+    names: bool
 
 
 class Sign(NamedTuple):
@@ -39,8 +46,8 @@ _BY_LABEL = {
     for label in {shape.label for shape in (*TOKENS, *TEXTS)}
 }
 _WORD, _HYPHENATED = _start(r"\w"), _start(r"[\w-]")
-#: Needles, what is to stand there, labels. Where an exact rule wants a digit or a long stretch in what it matched, so do
-#: these: more bytes behind a text can only add some.
+#: Needles, what is to stand there, labels. Where an exact rule wants a digit or a long stretch in what it matched, so
+#: do these: more bytes behind a text can only add some.
 _TOKENS = (
     (
         "sk-",
@@ -70,8 +77,8 @@ _REST = (
     r"[^A-Za-z\x80-\xff]*+(?:(?:\xc2[\x80-\xbf]|\xe2[\x80-\xbf]{2}|\xe3\x80[\x80-\xbf]|\xef[\x80-\xbf]{2}"
     r"|\xf0\x9f[\x80-\xbf]{2})[^A-Za-z\x80-\xff]*+)*+"
 )
-#: What follows a sensitive name: the header of a text, of bytes, of a container or of an extension; or, in JSON inside a
-#: text, a text; or, in a URL, its value.
+#: What follows a sensitive name: the header of a text, of bytes, of a container or of an extension; or, in JSON inside
+#: a text, a text; or, in a URL, its value.
 _NAMES = rf"(?:{_REST}[\x80-\xbf\xc4-\xc9\xd4-\xdf]|\\?\"\s*:\s*\\?\"|(?P<parameter>=))"
 _APART = r"[^A-Za-z0-9\x80-\xff]*+"
 
@@ -125,14 +132,12 @@ _DIGITS_AND_GAPS = bytes(
 #: the first three are "000". Groups of 4-4-4-1 and more have gaps at 4, 9 and 14: r = 0 gives "0100", r = 1 "0010" (at
 #: 1, 5, 9, 13), r = 2 and 3 "000". Groups of 4-6-4 and 4-6-5 have them at 4 and 11: r = 0 gives "0100", r = 1 and 2
 #: "000", r = 3 "0010". The last byte this needs is the 16th, and the shortest grouped number has 16.
-_SAMPLED = re.compile(rb"0(?=00|010|100)")
-#: A number begins at most 3 bytes before its first sample, ends 16 bytes or more later, and its issuer's digit is 2 to 6.
-_CARD = _compiled(
-    r"(?=[2-6][0-9]{3}[0-9 -][0-9]{3}[0-9 -])"
-    + _start("[\\w.+-]")
-    + r"(?:[0-9]{13}|[0-9]{4}([ -])(?:[0-9]{4}\1[0-9]{4}\1[0-9]|[0-9]{6}\1[0-9]{4}))"
-)
-_NOTHING: tuple[frozenset[Shape], bool] = (frozenset(), False)
+_SAMPLED = (b"000", b"0010", b"0100")
+_RUN = b"0" * 13
+_GROUPED = (b"0000100001000010", b"0000100000010000")
+_RUNS = re.compile(rb"0{13,}+")
+#: An issuer's digit is 2 to 6.
+_CARD_START = _compiled(rf"(?=[2-6]){_start('[A-Za-z0-9_.+-]')}")
 
 
 def _signs() -> dict[bytes, list[Sign]]:
@@ -152,16 +157,25 @@ def _signs() -> dict[bytes, list[Sign]]:
     return signs
 
 
-def _overlapping(needle: bytes, signs: dict[bytes, list[Sign]]) -> tuple[Sign, ...]:
-    """The signs of a needle, and of every other one that its bytes may hide: found needles never overlap."""
-    hidden = (
-        sign._replace(offset=at)
+class Needle(NamedTuple):
+    """What to check where a needle stands. Found needles never overlap, so it answers for others, too: where ``hides``
+    matches, the ends and the beginnings of other needles lie over its bytes, and ``hidden`` are their signs."""
+
+    signs: tuple[Sign, ...]
+    hides: re.Pattern[bytes] | None
+    hidden: tuple[Sign, ...]
+
+
+def _needle(needle: bytes, signs: dict[bytes, list[Sign]]) -> Needle:
+    over = [
+        (at, other)
         for at in range(len(needle))
-        for other, owned in signs.items()
+        for other in signs
         if other != needle and (needle[at:].startswith(other) or other.startswith(needle[at:]))
-        for sign in owned
-    )
-    return (*signs[needle], *hidden)
+    ]
+    hidden = tuple(sign._replace(offset=at) for at, other in over for sign in signs[other])
+    hides = b"|".join(b".{%d}%s" % (at, re.escape(other)) for at, other in over)
+    return Needle(tuple(signs[needle]), re.compile(hides, re.DOTALL) if over else None, hidden)
 
 
 class Detector:
@@ -173,54 +187,85 @@ class Detector:
 
         signs = _signs()
         long, short = ([needle for needle in signs if (len(needle) > 3) is is_long] for is_long in (True, False))
-        self._long_signs = [_overlapping(needle, {each: signs[each] for each in long}) for needle in long]
-        self._short_signs = [_overlapping(needle, {each: signs[each] for each in short}) for needle in short]
+        self._long_needles = [_needle(needle, {each: signs[each] for each in long}) for needle in long]
+        self._short_needles = [_needle(needle, {each: signs[each] for each in short}) for needle in short]
         self._find_long = BytesAhoCorasick(long, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
         self._find_short = BytesAhoCorasick(short, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
-    def suspects(self, data: bytes) -> tuple[frozenset[Shape], bool]:
-        """The shapes that may be in some bytes, and whether there may be a value with a sensitive name."""
+    def suspects(self, data: bytes) -> Suspects | None:
+        """What may be in some bytes; None, which most bytes get, means that nothing is."""
         long, short = self._find_long(data), self._find_short(data)
-        has_card = _may_have_card(data)
+        sampled = data[::4]
+        has_card = len(sampled.translate(None, _NOT_DIGITS)) > 2 and _may_have_card(data, sampled)
         has_password = b"@" in data and _may_have_password(data)
         if not (long or short or has_card or has_password):
-            return _NOTHING
-        found: set[Sign] = set()
-        _check(data, long, self._long_signs, found)
-        _check(data, short, self._short_signs, found)
+            return None
+        found: list[Sign] = []
+        if long:
+            _check(data, long, self._long_needles, found)
+        if short:
+            _check(data, short, self._short_needles, found)
+        if not (found or has_card or has_password):
+            return None
         shapes = {shape for sign in found for shape in sign.shapes}
         if has_card:
             shapes.add(CARD)
         if has_password:
             shapes.add(PASSWORD_IN_URL)
-        return frozenset(shapes), any(sign.names for sign in found)
+        return Suspects(tuple(shape for shape in SHAPES if shape in shapes), any(sign.names for sign in found))
 
 
-def _check(
-    data: bytes, hits: list[tuple[int, int, int]], signs: list[tuple[Sign, ...]], found: set[Sign]
-) -> None:
+def _check(data: bytes, hits: list[tuple[int, int, int]], needles: list[Needle], found: list[Sign]) -> None:
     for index, start, _ in hits:
-        for sign in signs[index]:
-            match = sign.check.match(data, start + sign.offset)
-            if match and (match.lastgroup is None or _IN_URL.search(data, max(0, start - 64), match.end())):
-                found.add(sign)
+        signs, hides, hidden = needles[index]
+        for sign in signs:
+            if _stands(data, start, sign) and sign not in found:
+                found.append(sign)
+        if hides and hides.match(data, start):
+            found.extend(sign for sign in hidden if _stands(data, start + sign.offset, sign) and sign not in found)
+
+
+def _stands(data: bytes, start: int, sign: Sign) -> bool:
+    match = sign.check.match(data, start)
+    if match is None:
+        return False
+    return match.lastgroup is None or _IN_URL.search(data, max(0, start - 64), match.end()) is not None
 
 
 def _may_have_password(data: bytes) -> bool:
-    at = data.find(b"://")
+    """A password ends at an "@", and has no "/" between itself and the "://"."""
+    begin, at = 0, data.find(b"@")
     while at >= 0:
-        if _PASSWORD.match(data, at):
+        slash = data.rfind(b"/", begin, at)
+        if slash > 1 and _PASSWORD.match(data, slash - 2):
             return True
-        at = data.find(b"://", at + 3)
+        begin, at = at + 1, data.find(b"@", at + 1)
     return False
 
 
-def _may_have_card(data: bytes) -> bool:
-    sampled = data[::4]
-    if len(sampled.translate(None, _NOT_DIGITS)) < 3:
-        return False
+def _may_have_card(data: bytes, sampled: bytes) -> bool:
     marks = sampled.translate(_DIGITS_AND_GAPS)
-    if b"00" not in marks:
+    if not any(sample in marks for sample in _SAMPLED):
         return False
-    starts = (4 * match.start() for match in _SAMPLED.finditer(marks))
-    return any(_CARD.search(data, max(0, start - 3), start + 16) for start in starts)
+    marks = data.translate(_DIGITS_AND_GAPS)
+    return _has_long_run(data, marks) or any(_has_groups(data, marks, groups) for groups in _GROUPED)
+
+
+def _has_long_run(data: bytes, marks: bytes) -> bool:
+    """A run of digits begins with a card number, or with one or two digits that are a header's length."""
+    if _RUN not in marks:
+        return False
+    return any(
+        _CARD_START.match(data, start)
+        for run in _RUNS.finditer(marks)
+        for start in range(run.start(), min(run.start() + 3, run.end() - 12))
+    )
+
+
+def _has_groups(data: bytes, marks: bytes, groups: bytes) -> bool:
+    at = marks.find(groups)
+    while at >= 0:
+        if _CARD_START.match(data, at):
+            return True
+        at = marks.find(groups, at + 1)
+    return False
