@@ -1,8 +1,15 @@
 """Credentials out of encoded bytes, before anything reaches disk. Pure, and free where there is nothing to find.
 
 Two kinds of rule. A *key* says that the text it holds is a secret, whatever it looks like ("password", "x-api-key"). A
-*shape* finds a secret by its form inside any text ("sk-...", a bearer token, a card number). Most payloads contain
-neither a sensitive word nor the fixed beginning of a shape; a few substring tests over the bytes find that out.
+*shape* finds a secret by its form inside any text ("sk-...", a bearer token, a card number). Most payloads hold neither,
+which ``tracer.redact.detection`` finds out in a few microseconds; only suspects are parsed and searched by the rules.
+
+A built-in name is found in lower, UPPER and Title case and in camelCase, its words joined by one "_", "-", " ", "." or
+by nothing, with anything in front ("DB_PASSWORD", "x-api-key", "userPassword") and no letter behind ("api_key_2").
+"password" and "passwd" are one word, or "passWord", "PassWord", "pass_word", "pass-word", "PASS_WORD"; "API" and "ID"
+may stand before a word in lower case ("API key", "ID token"). Other mixes ("pAsSwOrD", "AUTH-token", "ID_token") are
+found only where something else in the payload is under suspicion. A name of one's own is found in any mix of ASCII
+case, with "_", "-" and " " anywhere; one with other letters is looked for in every payload.
 """
 
 from __future__ import annotations
