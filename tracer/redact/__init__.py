@@ -1,8 +1,8 @@
 """Credentials out of encoded bytes, before anything reaches disk. Pure, and free where there is nothing to find.
 
 Two kinds of rule. A *key* says that the text it holds is a secret, whatever it looks like ("password", "x-api-key"). A
-*shape* finds a secret by its form inside any text ("sk-...", a bearer token, a card number). Most payloads hold neither,
-which ``tracer.redact.detection`` finds out in a few microseconds; only suspects are parsed and searched by the rules.
+*shape* finds a secret by its form inside any text ("sk-...", a bearer token, a card number). Most payloads hold
+neither, which ``tracer.redact.detection`` finds out in a few microseconds; only suspects are searched by these rules.
 
 A built-in name is found in lower, UPPER and Title case and in camelCase, its words joined by one "_", "-", " ", "." or
 by nothing, with anything in front ("DB_PASSWORD", "x-api-key", "userPassword") and no letter behind ("api_key_2").
