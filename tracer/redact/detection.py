@@ -9,7 +9,7 @@ length may look like a digit or a letter, and so may what follows the text. The 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tracer.redact.rules import CARD, NAMED, PASSWORD_IN_URL, SHAPES, SIGNED_URL, TEXTS, TOKENS, Shape
@@ -157,12 +157,11 @@ def _signs() -> dict[bytes, list[Sign]]:
 
 
 class Needle(NamedTuple):
-    """What to check where a needle stands. Found needles never overlap, so it answers for others, too: where ``hides``
-    matches, the ends and the beginnings of other needles lie over its bytes, and ``hidden`` are their signs."""
+    """What to check where a needle stands. Found needles never overlap, so it answers for those that may lie over its
+    bytes, too. ``may_hold`` matches where any of its signs does."""
 
+    may_hold: Callable[[bytes, int], re.Match[bytes] | None]
     signs: tuple[Sign, ...]
-    hides: re.Pattern[bytes] | None
-    hidden: tuple[Sign, ...]
 
 
 def _needle(needle: bytes, signs: dict[bytes, list[Sign]]) -> Needle:
@@ -170,11 +169,12 @@ def _needle(needle: bytes, signs: dict[bytes, list[Sign]]) -> Needle:
         (at, other)
         for at in range(len(needle))
         for other in signs
-        if other != needle and (needle[at:].startswith(other) or other.startswith(needle[at:]))
+        if needle[at:].startswith(other) or other.startswith(needle[at:])
     ]
-    hidden = tuple(sign._replace(offset=at) for at, other in over for sign in signs[other])
-    hides = b"|".join(b".{%d}%s" % (at, re.escape(other)) for at, other in over)
-    return Needle(tuple(signs[needle]), re.compile(hides, re.DOTALL) if over else None, hidden)
+    here = tuple(sign._replace(offset=at) for at, other in over for sign in signs[other])
+    unnamed = (sign.check.pattern.replace(b"?P<parameter>", b"?:") for sign in here)
+    either = b"|".join(b".{%d}%s" % (sign.offset, pattern) for sign, pattern in zip(here, unnamed, strict=True))
+    return Needle(re.compile(either, re.DOTALL).match, here)
 
 
 class Detector:
@@ -218,13 +218,11 @@ class Detector:
 
 def _check(data: bytes, hits: list[tuple[int, int, int]], needles: list[Needle], found: list[Sign]) -> None:
     for index, start, _ in hits:
-        signs, hides, hidden = needles[index]
-        for sign in signs:
-            if (match := sign.check.match(data, start)) and sign not in found and _is_meant(match):
-                found.append(sign)
-        if hides and hides.match(data, start):
-            for sign in hidden:
-                if (match := sign.check.match(data, start + sign.offset)) and sign not in found and _is_meant(match):
+        may_hold, signs = needles[index]
+        if may_hold(data, start):
+            for sign in signs:
+                match = sign.check.match(data, start + sign.offset)
+                if match and sign not in found and _is_meant(match):
                     found.append(sign)
 
 
