@@ -23,10 +23,10 @@ class Suspects(NamedTuple):
 
 
 class Sign(NamedTuple):
-    """``check`` must match ``offset`` bytes after the beginning of a needle; then ``shapes`` may be there, and with
+    """``pattern`` must match ``offset`` bytes after the beginning of a needle; then ``shapes`` may be there, and with
     ``names`` a value that a sensitive key names."""
 
-    check: re.Pattern[bytes]
+    pattern: bytes
     shapes: tuple[Shape, ...]
     names: bool = False
     offset: int = 0
@@ -148,33 +148,43 @@ def _signs() -> dict[bytes, list[Sign]]:
 
     for needles, pattern, labels in _TOKENS:
         shapes = tuple(shape for label in labels.split() for shape in _BY_LABEL[label])
-        add(needles.split(), Sign(_compiled(pattern), shapes))
+        add(needles.split(), Sign(pattern.encode(), shapes))
     for split, pattern in (*((needles.split(), pattern) for needles, pattern in _KEYS), *_SPACED_KEYS):
-        add(split, Sign(_compiled(f"(?i:{pattern}){_NAMES}"), NAMED, names=True))
+        add(split, Sign(f"(?i:{pattern}){_NAMES}".encode(), NAMED, names=True))
     for needle, pattern in _PARAMETERS:
-        add([needle], Sign(_compiled(f"(?i:{pattern})"), (SIGNED_URL,)))
+        add([needle], Sign(f"(?i:{pattern})".encode(), (SIGNED_URL,)))
     return signs
 
 
 class Needle(NamedTuple):
     """What to check where a needle stands. Found needles never overlap, so it answers for those that may lie over its
-    bytes, too. ``may_hold`` matches where any of its signs does."""
+    bytes, too. ``may_hold`` matches where any of the ``checks`` does."""
 
     may_hold: Callable[[bytes, int], re.Match[bytes] | None]
-    signs: tuple[Sign, ...]
+    checks: tuple[tuple[re.Pattern[bytes], Sign], ...]
 
 
-def _needle(needle: bytes, signs: dict[bytes, list[Sign]]) -> Needle:
-    over = [
-        (at, other)
-        for at in range(len(needle))
-        for other in signs
-        if needle[at:].startswith(other) or other.startswith(needle[at:])
-    ]
-    here = tuple(sign._replace(offset=at) for at, other in over for sign in signs[other])
-    unnamed = (sign.check.pattern.replace(b"?P<parameter>", b"?:") for sign in here)
-    either = b"|".join(b".{%d}%s" % (sign.offset, pattern) for sign, pattern in zip(here, unnamed, strict=True))
-    return Needle(re.compile(either, re.DOTALL).match, here)
+class Needles(dict[int, Needle]):
+    """By index. Made when first found: most processes find few, and to compile them all takes 30 ms."""
+
+    def __init__(self, needles: list[bytes], signs: dict[bytes, list[Sign]]) -> None:
+        super().__init__()
+        self.needles = needles
+        self.signs = signs
+
+    def __missing__(self, index: int) -> Needle:
+        needle = self.needles[index]
+        here = [
+            sign._replace(offset=at)
+            for at in range(len(needle))
+            for other in self.needles
+            if needle[at:].startswith(other) or other.startswith(needle[at:])
+            for sign in self.signs[other]
+        ]
+        either = b"|".join(b".{%d}%s" % (sign.offset, sign.pattern.replace(b"?P<parameter>", b"?:")) for sign in here)
+        checks = tuple((re.compile(sign.pattern, re.DOTALL), sign) for sign in here)
+        made = self[index] = Needle(re.compile(either, re.DOTALL).match, checks)
+        return made
 
 
 class Detector:
@@ -188,8 +198,7 @@ class Detector:
         # In this order, too few of them share a bucket of the searcher to make it stop at common words.
         in_order = sorted(signs, key=len)
         long, short = ([needle for needle in in_order if (len(needle) > 3) is is_long] for is_long in (True, False))
-        self._long_needles = [_needle(needle, {each: signs[each] for each in long}) for needle in long]
-        self._short_needles = [_needle(needle, {each: signs[each] for each in short}) for needle in short]
+        self._long_needles, self._short_needles = Needles(long, signs), Needles(short, signs)
         self._find_long = BytesAhoCorasick(long, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
         self._find_short = BytesAhoCorasick(short, matchkind=MatchKind.LeftmostFirst).find_matches_as_indexes
 
@@ -216,12 +225,12 @@ class Detector:
         return Suspects(tuple(shape for shape in SHAPES if shape in shapes), any(sign.names for sign in found))
 
 
-def _check(data: bytes, hits: list[tuple[int, int, int]], needles: list[Needle], found: list[Sign]) -> None:
+def _check(data: bytes, hits: list[tuple[int, int, int]], needles: Needles, found: list[Sign]) -> None:
     for index, start, _ in hits:
-        may_hold, signs = needles[index]
+        may_hold, checks = needles[index]
         if may_hold(data, start):
-            for sign in signs:
-                match = sign.check.match(data, start + sign.offset)
+            for check, sign in checks:
+                match = check.match(data, start + sign.offset)
                 if match and sign not in found and _is_meant(match):
                     found.append(sign)
 
