@@ -38,7 +38,7 @@ class Keeper:
             patterns=[rule for rule in config.redact if isinstance(rule, tuple)],
             functions=[rule for rule in config.redact if callable(rule) and not isinstance(rule, type)],
         )
-        self._redact = self.redactor.redact
+        self._suspects = self.redactor.suspects
         floor = Capture.FULL if config.capture_content else Capture.METADATA
         rules = tuple((pattern, Capture.of(level)) for pattern, level in config.capture)
         self._named: Any = lru_cache(maxsize=1024)(lambda name: _lowest(rules, name, floor))
@@ -63,9 +63,11 @@ class Keeper:
         stored = data
         if hidden or self._types:
             stored, lossy = self._without(value, hidden, data)
-        redacted = self._redact(stored)
-        if redacted.paths:
-            stored, lossy = redacted.data, (*lossy, *(f"{path} (redacted)" for path in redacted.paths))
+        suspects = self._suspects(stored)
+        if suspects is not None:
+            redacted = self.redactor.treat(stored, suspects)
+            if redacted.paths:
+                stored, lossy = redacted.data, (*lossy, *(f"{path} (redacted)" for path in redacted.paths))
         if len(stored) > self._most_bytes:
             stored, cut = bounded(stored, self._most_bytes)
             lossy = (*lossy, *cut)

@@ -57,13 +57,16 @@ class Redactor:
         self._functions = tuple(functions)
         self._detector = Detector()
         has_own_rules = self._own_needles or self._patterns or self._functions
-        self._suspects = self._own_suspects if has_own_rules else self._detector.suspects
+        #: What may be secret in some bytes; None where nothing is, which ``treat`` then need not be asked about.
+        self.suspects = self._own_suspects if has_own_rules else self._detector.suspects
 
     def redact(self, data: bytes) -> Redacted:
         """The codec's bytes without the secrets in them. Each one is replaced by ``[redacted: <what it was>]``."""
-        search = self._suspects(data)
-        if search is None:
-            return Redacted(data)
+        search = self.suspects(data)
+        return Redacted(data) if search is None else self.treat(data, search)
+
+    def treat(self, data: bytes, search: Suspects) -> Redacted:
+        """``redact``, where the suspects are known."""
         try:
             tree = parse(data)
             paths = [path for place in walk(tree) for path in self._treat(place, search)]
@@ -73,7 +76,7 @@ class Redactor:
 
     def redact_text(self, text: str) -> str:
         """The same for a bare text, such as the message of an exception."""
-        return self._clean(text, self._suspects(text.encode("utf-8", "surrogatepass")) or _NOTHING)
+        return self._clean(text, self.suspects(text.encode("utf-8", "surrogatepass")) or _NOTHING)
 
     def _own_suspects(self, data: bytes) -> Suspects | None:
         """With names of one's own, and patterns, which are looked for in every text."""
