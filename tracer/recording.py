@@ -152,12 +152,15 @@ class Recorder:
         said = _NO_ATTRS
         if attrs or declared.effect or declared.tags:
             said = self._said(declared, attrs or {})
-        at_ns = perf_counter_ns() + trace.offset_ns
-        fields = (trace.trace_id, step.step, parent_id, name, declared.kind, path, occurrence, at_ns, stored, lossy)
+        trace_id, at_ns, code = trace.trace_id, perf_counter_ns() + trace.offset_ns, declared.fingerprint
         if trace.player is None:
-            self._write("s", (*fields, identity, declared.fingerprint, said))
+            event = "s", trace_id, step.step, parent_id, name, declared.kind, path, occurrence, at_ns, stored, lossy
+            self._write((*event, identity, code, said))
         else:
-            started = Started(*fields, identity, declared.fingerprint, dict(said))
+            started = Started(
+                *(trace_id, step.step, parent_id, name, declared.kind, path, occurrence, at_ns),
+                *(stored, lossy, identity, code, dict(said)),
+            )
             shown = clear if keeper.shows_clear else stored
             self._ask(trace.player, step, _call_of(step, started, shown, declared, arguments), started)
         return step
@@ -195,7 +198,7 @@ class Recorder:
             attrs = self._ending(step) if step.is_described else _NO_ATTRS
             trace = step.trace
             at_ns = perf_counter_ns() + trace.offset_ns
-            self._write("f", (trace.trace_id, step.step, at_ns, "ok", stored, lossy, None, attrs))
+            self._write(("f", trace.trace_id, step.step, at_ns, "ok", stored, lossy, None, attrs))
             if trace.player is not None:
                 self._tell(trace.player, step, attrs, at_ns)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
@@ -301,14 +304,14 @@ class Recorder:
             assert data is not None
             self.append(Noted(trace.trace_id, step.step, kind, name, occurrence, trace.anchor.read_ns(), data))
 
-    def _write(self, letter: str, fields: tuple[Any, ...]) -> None:
+    def _write(self, event: tuple[Any, ...]) -> None:
         """Append one event to the journal, given as its letter and its fields."""
         try:
-            frame = packb((letter, *fields))
+            frame = packb(event)
         except TypeError:
             from tracer.plain import packable  # noqa: PLC0415 - for the few that need it
 
-            frame = packb((letter, *packable(fields)))
+            frame = packb(tuple(packable(event)))
         try:
             (self._journal or self._make()[0]).append(frame)
         except JournalClosed:
@@ -319,7 +322,7 @@ class Recorder:
 
     def append(self, event: Event) -> None:
         with guard("write to its journal"):
-            self._write(letter_of(event), event)
+            self._write((letter_of(event), *event))
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the store holds everything recorded so far; False if it did not within the time."""
