@@ -6,12 +6,11 @@ import threading
 from functools import wraps
 from typing import Any, Callable
 
-import wrapt
-
 from tracer.context import CURRENT, SETTLERS
 from tracer.guard import guard
 from tracer.http.exchange import settle
 from tracer.http.transports import AsyncRecordingTransport, RecordingTransport
+from tracer.imports import when_imported
 
 _PACKAGES = ("httpx2", "httpx")
 _HOOK = "_transport_for_url"
@@ -36,7 +35,7 @@ def install() -> None:
         listen, _listening = not _listening, True
     for package in _PACKAGES:
         if listen:
-            wrapt.register_post_import_hook(_hook_package, package)
+            when_imported(package, _hook_package)
         elif (module := _imported(package)) is not None:
             _hook_package(module)
 
