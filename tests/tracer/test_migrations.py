@@ -19,6 +19,7 @@ from tracer.store.tables import REVISION, metadata
 from tracer.store.upgrade import alembic_config, scripts, upgrade
 
 ROOT = Path(__file__).resolve().parents[2]
+NARROW = {"traces_failed", "traces_open", "traces_behind", "traces_replays"}
 
 
 class TestScripts:
@@ -39,7 +40,7 @@ class TestScripts:
         with store._engine.connect() as connection:
             found = {index["name"]: index for index in inspect(connection).get_indexes("traces")}
         where = {each: found[each]["dialect_options"].get(f"{name}_where") for each in found}
-        assert {each for each in where if where[each] is not None} == {"traces_failed", "traces_open", "traces_replays"}
+        assert {each for each in where if where[each] is not None} == NARROW
         assert "failed" in str(where["traces_failed"])
 
     def test_an_installed_package_finds_them_inside_itself(self) -> None:

@@ -63,6 +63,8 @@ def squeeze(text: str, length: int) -> str:
 
 def plain(text: str) -> str:
     """Text that every database takes: no NUL (Postgres refuses it), no lone surrogate (UTF-8 has none)."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,0 +1,159 @@
+"""Bodies side by side, compressed together: one row for hundreds of them, and what they have in common is said once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple
+
+import zstandard
+from sqlalchemy import Connection, select
+
+from tracer.store.statements import put
+from tracer.store.tables import packs, payloads
+
+#: A pack holds at most this much unless a single body is larger: reading one small body unpacks all of its pack.
+PACK_BYTES = 256 * 1024
+#: Already much smaller than none, at a third less time than the next.
+_LEVEL = 1
+#: Unpacked packs that one reader keeps: 8 MB.
+_KEPT = 32
+#: Parameters in one query; well below what any SQLite takes.
+CHUNK = 500
+#: Random enough for several processes to make ids within the same microsecond.
+_CHANCE_BITS = 12
+
+#: What a stored body is: bytes as they are; the list of a payload's pieces; a part of such a list.
+WHOLE, LIST, NODE = range(3)
+
+
+class Body(NamedTuple):
+    """A body to be stored. ``size`` is that of the bytes it stands for."""
+
+    digest: bytes
+    form: int
+    size: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stored body lies."""
+
+    digest: bytes
+    pack: int
+    start: int
+    length: int
+    size: int
+    form: int
+
+
+def new_id() -> int:
+    """A number that no other process makes, in 63 bits; later ones are larger, so that rows are added at the end."""
+    return (time.time_ns() >> 10 << _CHANCE_BITS) + random.getrandbits(_CHANCE_BITS)  # noqa: S311 - no secret
+
+
+def write(connection: Connection, bodies: Iterable[Body]) -> None:
+    """Store bodies, in this order, in new packs. One that another writer has stored meanwhile stays where it is."""
+    first = new_id()
+    made: list[tuple[Any, ...]] = []
+    rows: list[tuple[Any, ...]] = []
+    for number, filled in enumerate(_packs(bodies), first):
+        start = 0
+        for body in filled:
+            length = len(body.data)
+            rows.append((body.digest, number, start, length, body.size, body.form))
+            start += length
+        made.append((number, start, *_packed(b"".join([body.data for body in filled]))))
+    rows.sort()
+    put(connection, packs, made)
+    put(connection, payloads, rows)
+
+
+def _packs(bodies: Iterable[Body]) -> Iterator[list[Body]]:
+    filled: list[Body] = []
+    size = 0
+    for body in bodies:
+        if filled and size + len(body.data) > PACK_BYTES:
+            yield filled
+            filled, size = [], 0
+        filled.append(body)
+        size += len(body.data)
+    if filled:
+        yield filled
+
+
+def _packed(data: bytes) -> tuple[str, bytes]:
+    packed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(data)
+    return ("zstd", packed) if len(packed) < len(data) else ("raw", data)
+
+
+def places(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Place]:
+    """Where the bodies under these digests lie; what is not stored is left out."""
+    wanted = sorted(set(digests))
+    found: dict[bytes, Place] = {}
+    for start in range(0, len(wanted), CHUNK):
+        part = select(payloads).where(payloads.c.digest.in_(wanted[start : start + CHUNK]))
+        found.update((bytes(row.digest), Place(*row)) for row in connection.execute(part))
+    return found
+
+
+def stored(connection: Connection, digests: Iterable[bytes]) -> set[bytes]:
+    """Which of these bodies are stored."""
+    wanted = sorted(digests)
+    found: set[bytes] = set()
+    marker = "?" if connection.dialect.name == "sqlite" else "%s"
+    for start in range(0, len(wanted), CHUNK):
+        part = wanted[start : start + CHUNK]
+        marks = ", ".join([marker] * len(part))
+        rows = connection.exec_driver_sql(f"SELECT digest FROM payloads WHERE digest IN ({marks})", tuple(part))
+        found.update(bytes(row[0]) for row in rows)
+    return found
+
+
+class Reader:
+    """Reads bodies out of their packs, each pack unpacked once as long as it is among the last ones used."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+
+    def bodies(self, wanted: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
+        """The bodies at these places, in the order of their packs; damaged and missing ones are left out."""
+        by_pack: dict[int, list[Place]] = {}
+        for place in wanted:
+            by_pack.setdefault(place.pack, []).append(place)
+        numbers = sorted(by_pack)
+        for start in range(0, len(numbers), _KEPT):
+            some = numbers[start : start + _KEPT]
+            self._load(some)
+            for number in some:
+                data = self._kept.get(number, b"")
+                for place in by_pack[number]:
+                    if place.start + place.length <= len(data):
+                        yield place, data[place.start : place.start + place.length]
+
+    def _load(self, numbers: list[int]) -> None:
+        missing = [number for number in numbers if number not in self._kept]
+        for number in numbers:
+            if number in self._kept:
+                self._kept.move_to_end(number)
+        if missing:
+            query = select(packs.c.id, packs.c.size, packs.c.encoding, packs.c.body).where(packs.c.id.in_(missing))
+            for row in self._connection.execute(query):
+                data = _unpacked(row)
+                if data is not None:
+                    self._kept[row.id] = data
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+
+def _unpacked(row: Any) -> bytes | None:
+    if row.encoding == "raw":
+        return bytes(row.body)
+    try:
+        return zstandard.ZstdDecompressor().decompress(row.body, max_output_size=row.size)
+    except zstandard.ZstdError:
+        return None
