@@ -29,10 +29,13 @@ from sqlalchemy import (
 REVISION = "0002"
 
 
+# skipkeys and default: a tag of a strange type must not stop the journal behind it
+_JSON = json.JSONEncoder(skipkeys=True, default=str)
+
+
 def to_json(value: Any | None) -> str | None:
     """A value as a column of JSON holds it."""
-    # skipkeys and default: a tag of a strange type must not stop the journal behind it
-    return None if value is None else json.dumps(value, skipkeys=True, default=str)
+    return None if value is None else _JSON.encode(value)
 
 
 class Json(TypeDecorator[Any]):

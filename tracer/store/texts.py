@@ -57,8 +57,11 @@ def words(value: Any) -> Iterator[str]:
 
 def squeeze(text: str, length: int) -> str:
     """One line without runs of white space, at most ``length`` characters, storable in any database."""
-    # a text of megabytes is cut before it is split
-    return plain(" ".join(text[: 4 * length].split())[:length].rstrip())
+    # a text of megabytes is cut before it is split; one that holds little white space, even shorter
+    line = " ".join(text[: 2 * length].split())
+    if len(line) <= length < len(text):
+        line = " ".join(text[: 4 * length].split())
+    return plain(line[:length].rstrip())
 
 
 def plain(text: str) -> str:

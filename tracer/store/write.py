@@ -6,10 +6,11 @@ rows before the steps, so that two writers wait for each other but never deadloc
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Iterable, Mapping
 
 from ormsgpack import packb
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Executable, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracer.events import Event
@@ -179,14 +180,18 @@ def _keyed(rows: Mapping[Key, Row]) -> list[Row]:
 
 def _advance(connection: Connection, owner: str, position: tuple[int, int]) -> None:
     """Move the owner's position on; never back, for an old batch may be applied again."""
+    segment, offset = position
+    values = {"owner": owner, "segment": segment, "offset_bytes": offset}
+    connection.execute(_advancement(connection.dialect.name), values)
+
+
+@cache
+def _advancement(dialect: str) -> Executable:
     stored = journal_positions.c
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    insert = make(journal_positions)
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(journal_positions)
     new = insert.excluded
-    statement = insert.on_conflict_do_update(
+    return insert.on_conflict_do_update(
         index_elements=["owner"],
         set_={"segment": new.segment, "offset_bytes": new.offset_bytes},
         where=tuple_(new.segment, new.offset_bytes) > tuple_(stored.segment, stored.offset_bytes),
     )
-    segment, offset = position
-    connection.execute(statement, {"owner": owner, "segment": segment, "offset_bytes": offset})
