@@ -50,7 +50,7 @@ def _make_steps() -> sa.Table:
         sa.Column("occurrence", sa.BigInteger(), nullable=False),
         sa.Column("started_ns", sa.BigInteger(), nullable=False),
         sa.Column("origin", sa.Text(), nullable=False),
-        sa.Column("effect", sa.Boolean(), nullable=False),
+        sa.Column("effect", sa.BigInteger(), nullable=False),
         sa.Column("input", sa.LargeBinary()),
         sa.Column("input_lossy", sa.Text()),
         sa.Column("identity", sa.Text()),
@@ -123,6 +123,7 @@ def _move_steps() -> None:
     new = _make_steps()
     for rows in _rows(old, old.c.trace_id, old.c.step_id):
         for row in rows:
+            row["effect"] = int(row["effect"])
             row |= {name: _digest(row[name]) for name in ("input", "output", "failure")}
         op.get_bind().execute(new.insert(), rows)
     op.drop_table("steps_before")

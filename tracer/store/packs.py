@@ -6,20 +6,21 @@ import random
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple
+from typing import Any, Iterable, Iterator, NamedTuple
 
 import zstandard
 from sqlalchemy import Connection, select
 
-from tracer.store.statements import put
+from tracer.store.statements import put, which
 from tracer.store.tables import packs, payloads
 
 #: A pack holds at most this much unless a single body is larger: reading one small body unpacks all of its pack.
 PACK_BYTES = 256 * 1024
 #: Already much smaller than none, at a third less time than the next.
 _LEVEL = 1
-#: Unpacked packs that one reader keeps: 8 MB.
-_KEPT = 32
+#: What one reader keeps unpacked, and how many packs it asks for at once.
+_KEPT_BYTES = 8 * 1024 * 1024
+_AT_ONCE = 16
 #: Parameters in one query; well below what any SQLite takes.
 CHUNK = 500
 #: Random enough for several processes to make ids within the same microsecond.
@@ -52,7 +53,7 @@ class Place:
 
 def new_id() -> int:
     """A number that no other process makes, in 63 bits; later ones are larger, so that rows are added at the end."""
-    return (time.time_ns() >> 10 << _CHANCE_BITS) + random.getrandbits(_CHANCE_BITS)  # noqa: S311 - no secret
+    return (time.time_ns() >> 10 << _CHANCE_BITS) + random.getrandbits(_CHANCE_BITS)
 
 
 def write(connection: Connection, bodies: Iterable[Body]) -> None:
@@ -102,15 +103,7 @@ def places(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Plac
 
 def stored(connection: Connection, digests: Iterable[bytes]) -> set[bytes]:
     """Which of these bodies are stored."""
-    wanted = sorted(digests)
-    found: set[bytes] = set()
-    marker = "?" if connection.dialect.name == "sqlite" else "%s"
-    for start in range(0, len(wanted), CHUNK):
-        part = wanted[start : start + CHUNK]
-        marks = ", ".join([marker] * len(part))
-        rows = connection.exec_driver_sql(f"SELECT digest FROM payloads WHERE digest IN ({marks})", tuple(part))
-        found.update(bytes(row[0]) for row in rows)
-    return found
+    return which(connection, payloads.c.digest, list(digests))
 
 
 class Reader:
@@ -119,35 +112,39 @@ class Reader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept_bytes = 0
 
     def bodies(self, wanted: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
-        """The bodies at these places, in the order of their packs; damaged and missing ones are left out."""
+        """The bodies at these places, pack by pack; damaged and missing ones are left out."""
         by_pack: dict[int, list[Place]] = {}
         for place in wanted:
             by_pack.setdefault(place.pack, []).append(place)
-        numbers = sorted(by_pack)
-        for start in range(0, len(numbers), _KEPT):
-            some = numbers[start : start + _KEPT]
-            self._load(some)
-            for number in some:
-                data = self._kept.get(number, b"")
-                for place in by_pack[number]:
-                    if place.start + place.length <= len(data):
-                        yield place, data[place.start : place.start + place.length]
+        for number, data in self._packs(sorted(by_pack)):
+            for place in by_pack[number]:
+                if place.start + place.length <= len(data):
+                    yield place, data[place.start : place.start + place.length]
 
-    def _load(self, numbers: list[int]) -> None:
-        missing = [number for number in numbers if number not in self._kept]
+    def _packs(self, numbers: list[int]) -> Iterator[tuple[int, bytes]]:
+        missing: list[int] = []
         for number in numbers:
             if number in self._kept:
                 self._kept.move_to_end(number)
-        if missing:
-            query = select(packs.c.id, packs.c.size, packs.c.encoding, packs.c.body).where(packs.c.id.in_(missing))
-            for row in self._connection.execute(query):
+                yield number, self._kept[number]
+            else:
+                missing.append(number)
+        for start in range(0, len(missing), _AT_ONCE):
+            some = missing[start : start + _AT_ONCE]
+            for row in self._connection.execute(select(packs).where(packs.c.id.in_(some))):
                 data = _unpacked(row)
                 if data is not None:
-                    self._kept[row.id] = data
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+                    self._keep(row.id, data)
+                    yield row.id, data
+
+    def _keep(self, number: int, data: bytes) -> None:
+        self._kept[number] = data
+        self._kept_bytes += len(data)
+        while self._kept_bytes > _KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
 
 
 def _unpacked(row: Any) -> bytes | None:

@@ -1,8 +1,8 @@
 """A long payload as pieces whose bytes, one behind the other, are exactly its bytes; pure.
 
-The cuts follow the payload's own structure, so that what two payloads have in common becomes common pieces: the messages
-of a conversation that grew by a turn, the same tools, the same image. Where a group of small elements ends is decided
-by the elements themselves, so that after something was added, put in or taken away at the front, the same pieces follow.
+The cuts follow the payload's own structure, so that what two payloads have in common becomes common pieces: the
+messages of a conversation that grew by a turn, the same tools, the same image. Where a group of small elements ends is
+decided by the elements themselves, so that behind something added, put in or taken away the same pieces follow.
 
 A list names the pieces of a payload: entries of one letter (literal, piece, base64, node) and what belongs to it. Long
 runs of entries are lists of their own (nodes), which are shared like pieces: a payload that grows adds a few entries.
@@ -242,7 +242,11 @@ class _Cutter:
 def _head_of(count: int, small: int, counted: int) -> bytes:
     if count < 16:
         return bytes((small | count,))
-    return bytes((counted,)) + count.to_bytes(2, "big") if count < 65_536 else bytes((counted + 1,)) + count.to_bytes(4, "big")
+    return (
+        bytes((counted,)) + count.to_bytes(2, "big")
+        if count < 65_536
+        else bytes((counted + 1,)) + count.to_bytes(4, "big")
+    )
 
 
 def _blob(text: bytes) -> bytes | None:

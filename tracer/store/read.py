@@ -129,7 +129,7 @@ def _step(row: Row[Any], number: int, failures: Mapping[bytes, bytes], said: Seq
         outcome=row.outcome,
         status=status_of(row.outcome, alive=alive),
         origin=row.origin,
-        effect=row.effect,
+        effect=bool(row.effect),
         input=_ref(row.input, row.input_size, row.input_lossy),
         output=_ref(row.output, row.output_size, row.output_lossy),
         identity=row.identity,

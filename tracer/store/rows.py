@@ -41,7 +41,7 @@ class Begun(NamedTuple):
     occurrence: int
     started_ns: int
     origin: str
-    effect: bool
+    effect: int
     input: bytes | None
     input_lossy: str | None
     identity: str | None
@@ -102,7 +102,7 @@ class Rows:
             event.occurrence,
             event.at_ns,
             attrs.get("origin") or "live",
-            bool(attrs.get("effect")),
+            1 if attrs.get("effect") else 0,
             self._keep(event.input),
             to_json(event.input_lossy) if event.input_lossy else None,
             event.identity,

@@ -5,7 +5,19 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Callable, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false, func, literal, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from tracer.model import Outcome, Status
 from tracer.store.query import Filter
@@ -102,11 +114,14 @@ def _has(table: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:
 def _says(word: str, unindexed: Iterable[str]) -> ColumnElement[bool]:
     """The word occurs in what was said in some step, or in a name or the error that the list shows."""
     low = word.casefold()
+    # written out and not bound: they may be more than a statement takes parameters
+    written_out: BindParameter[Any] = bindparam(
+        "unindexed", sorted(unindexed), expanding=True, literal_execute=True, unique=True
+    )
     return or_(
         _has(step_texts, step_texts.c.text.contains(low, autoescape=True)),
         _has(steps, func.lower(steps.c.name).contains(low, autoescape=True)),
         func.lower(traces.c.workflow).contains(low, autoescape=True),
         traces.c.trace_id.startswith(low, autoescape=True),
-        # written out and not bound: they may be more than a statement takes parameters
-        traces.c.trace_id.in_(bindparam("unindexed", sorted(unindexed), expanding=True, literal_execute=True, unique=True)),
+        traces.c.trace_id.in_(written_out),
     )

@@ -18,6 +18,7 @@ from tracer.events import Event
 from tracer.model import PayloadRef, Status, Trace, TraceSummary
 from tracer.store import engine as engines
 from tracer.store import index, read, totals, upgrade, write
+from tracer.store.check import Checked, check
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
 from tracer.store.statements import upsert
@@ -263,6 +264,11 @@ class Store:
                 size=int(connection.execute(text(_SIZE[connection.dialect.name])).scalar_one()),
                 running=tuple(owner for owner in announced.all() if owners.lives(owner)),
             )
+
+    def check(self) -> Checked:
+        """Hash every payload anew from what is stored of it, and look for every one that a step refers to."""
+        with engines.reading(self._engine) as connection:
+            return check(connection)
 
     def verify_totals(self) -> list[totals.Drift]:
         """Count every trace's totals anew and compare them with its row; empty when all is well."""

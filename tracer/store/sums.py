@@ -102,14 +102,11 @@ class _Failed(NamedTuple):
 
 def _failed(root: Told, steps: list[Told], failure_of: FailureOf) -> Row:
     def last_child_of(step_id: str) -> str | None:
-        ended = [
-            (step.ended.ended_ns, step.seq, step.step_id)
-            for step in steps
-            if step.begun.parent_id == step_id and step.ended is not None
-        ]
-        return max(ended)[2] if ended else None
+        below = [(end.ended_ns, step.seq, step.step_id) for step, end in ended if step.begun.parent_id == step_id]
+        return max(below)[2] if below else None
 
-    failed = [_as_failed(step, step.ended) for step in steps if step.ended is not None and step.ended.outcome == "failed"]
+    ended = [(step, step.ended) for step in steps if step.ended is not None]
+    failed = [_as_failed(step, end) for step, end in ended if end.outcome == "failed"]
     (at,) = (step for step in failed if step.step_id == root.step_id)
     return where_it_failed(at, failed, failure_of, last_child_of)
 

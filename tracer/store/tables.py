@@ -117,7 +117,7 @@ steps = Table(
     Column("occurrence", BigInteger, nullable=False),
     Column("started_ns", BigInteger, nullable=False),
     Column("origin", Text, nullable=False),
-    Column("effect", Boolean, nullable=False),
+    Column("effect", BigInteger, nullable=False),  # 0 or 1: sqlite3 takes nine times as long for a bool
     Column("input", LargeBinary),
     Column("input_lossy", Json),
     Column("identity", Text),
@@ -162,7 +162,7 @@ model_calls = Table(
     Column("streamed", Boolean, nullable=False),
 )
 
-#: Where a body lies: the bytes ``start`` to ``start + length`` of its unpacked pack. See tracer.store.bodies for the forms.
+#: Where a body lies: the bytes ``start`` to ``start + length`` of its unpacked pack. packs.py says what the forms are.
 payloads = Table(
     "payloads",
     metadata,

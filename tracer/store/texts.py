@@ -16,6 +16,8 @@ _SPOKEN = ("question", "message", "text", "ticket", "prompt", "query", "input", 
 #: A value of a million numbers holds no words worth a second of looking.
 _PATIENCE = 2_000
 _DEPTH = 30
+_EXCHANGED = (HttpRequest, HttpResponse)
+_MANY = (list, tuple, set, frozenset)
 
 
 def preview(value: Any) -> str:
@@ -72,11 +74,13 @@ def plain(text: str) -> str:
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, HttpRequest | HttpResponse):
+    if type(value) is dict:
+        return _spoken_first(value)
+    if isinstance(value, _EXCHANGED):
         return (value.body if isinstance(value, HttpRequest) else _said(value),)
     if isinstance(value, Mapping):
         return _spoken_first(value)
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _MANY):
         # in a conversation the instructions come first, but they are the same in every trace
         return sorted(value, key=_is_instruction) if len(value) < _PATIENCE else value
     if isinstance(value, BaseException):

@@ -1,7 +1,7 @@
 """A batch of events into the tables: one transaction, and the same events again change nothing.
 
 Several processes may write at once, even to one trace. Rows are always taken in the order of their keys and the trace
-rows before the steps, so that two writers wait for each other but never deadlock; whoever holds a trace's row sums it up.
+rows before the steps, so that two writers wait for each other but never deadlock; who holds a trace's row sums it up.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tracer.store.totals import sum_up, update_traces
 #: cost the more, the longer the trace is.
 _LONG = 1_000
 #: What a step is whose beginning has not come yet.
-_NOT_BEGUN = Begun(None, "", "step", "", 0, 0, "live", effect=False, **dict.fromkeys(Begun._fields[8:]))
+_NOT_BEGUN = Begun(None, "", "step", "", 0, 0, "live", 0, **dict.fromkeys(Begun._fields[8:]))
 #: The keys of a batch's steps, by trace, in the order in which they came.
 Keys = Mapping[str, list[Key]]
 
@@ -95,7 +95,9 @@ def _trace_row(trace_id: str, rows: Rows, keys: list[Key]) -> Row:
         **rows.roots.get(trace_id, {}),
         "seq": len(keys),
     }
-    total = summed(_told(rows, keys), lambda digest: failure_in(rows.payloads[digest])) if trace_id in rows.roots else None
+    if trace_id not in rows.roots:
+        return row
+    total = summed(_told(rows, keys), lambda digest: failure_in(rows.payloads[digest]))
     return row if total is None else row | total | {"counted": len(keys)}
 
 
