@@ -32,11 +32,7 @@ KEY = b"k" * 32
 ROUNDS = 5
 WORKFLOWS = 500
 TURNS = (25, 50, 100, 200)
-WORDS = (
-    "account answer balance before booking card change charge customer date delay detail email error flight free from "
-    "help hotel later limit money month never number order other parcel payment please policy price question refund "
-    "reply request seat send street sure terms thank their ticket today travel under wait week where write"
-).split()
+WORDS = (Path(__file__).resolve().parents[1] / "LICENSE").read_text(encoding="utf-8").lower().split()
 chance = random.Random(11)
 clock_ns = count(1_767_225_600 * 10**9, 1_000)
 
@@ -152,8 +148,9 @@ def plain_rows(directory: Path, frames: list[bytes]) -> list[float]:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(
-        "CREATE TABLE steps (trace_id TEXT, step_id TEXT, parent_id TEXT, name TEXT, kind TEXT, path TEXT, occurrence INT,"
-        " started_ns INT, ended_ns INT, outcome TEXT, input BLOB, output BLOB, PRIMARY KEY (trace_id, step_id))"
+        "CREATE TABLE steps (trace_id TEXT, step_id TEXT, parent_id TEXT, name TEXT, kind TEXT, path TEXT,"
+        " occurrence INT, started_ns INT, ended_ns INT, outcome TEXT, input BLOB, output BLOB,"
+        " PRIMARY KEY (trace_id, step_id))"
     )
     took = []
     for batch in in_batches(frames):

@@ -61,7 +61,7 @@ def check(connection: Connection) -> Checked:
 def _in_packs(connection: Connection) -> Iterator[list[Place]]:
     """All places, some hundred at a time, in the order of packs. The database sorts, on disk if need be."""
     query = select(payloads).order_by(payloads.c.pack, payloads.c.start)
-    with connection.execution_options(yield_per=CHUNK).execute(query) as found:
+    with connection.execute(query, execution_options={"yield_per": CHUNK}) as found:
         for some in found.partitions():
             yield [Place(*row) for row in some]
 
