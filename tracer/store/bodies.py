@@ -37,19 +37,19 @@ def keep(connection: Connection, payloads: Mapping[bytes, bytes]) -> None:
     bodies: list[Body] = []
     for digest, data in new.items():
         if len(data) <= WHOLE_BYTES:
-            bodies.append(Body(digest, WHOLE, len(data), data))
+            bodies.append((digest, WHOLE, len(data), data))
             continue
         parts = cut(data)
         if len(parts) == 1:
-            bodies.append(Body(digest, WHOLE, len(data), data))
+            bodies.append((digest, WHOLE, len(data), data))
         else:
-            lists.append(Body(digest, LIST, len(data), joined(parts, whole, nodes)))
+            lists.append((digest, LIST, len(data), joined(parts, whole, nodes)))
     if lists:
-        known = {body.digest for body in bodies}
+        known = {body[0] for body in bodies}
         for digest, data in _missing(connection, whole).items():
             if digest not in known and digest not in new:
-                bodies.append(Body(digest, WHOLE, len(data), data))
-        bodies += [Body(digest, NODE, len(data), data) for digest, data in _missing(connection, nodes).items()]
+                bodies.append((digest, WHOLE, len(data), data))
+        bodies += [(digest, NODE, len(data), data) for digest, data in _missing(connection, nodes).items()]
         bodies += lists
     packs.write(connection, bodies)
 

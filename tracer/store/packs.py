@@ -6,7 +6,7 @@ import random
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Iterable, Iterator, NamedTuple
+from typing import Any, Iterable, Iterator
 
 import zstandard
 from sqlalchemy import Connection, select
@@ -30,13 +30,8 @@ _CHANCE_BITS = 12
 WHOLE, LIST, NODE = range(3)
 
 
-class Body(NamedTuple):
-    """A body to be stored. ``size`` is that of the bytes it stands for."""
-
-    digest: bytes
-    form: int
-    size: int
-    data: bytes
+#: A body to be stored: its digest, its form, the size of what it stands for, and its bytes.
+Body = tuple[bytes, int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +53,23 @@ def new_id() -> int:
 
 def write(connection: Connection, bodies: Iterable[Body]) -> None:
     """Store bodies, in this order, in new packs. One that another writer has stored meanwhile stays where it is."""
-    first = new_id()
     made: list[tuple[Any, ...]] = []
     rows: list[tuple[Any, ...]] = []
-    for number, filled in enumerate(_packs(bodies), first):
-        start = 0
-        for body in filled:
-            length = len(body.data)
-            rows.append((body.digest, number, start, length, body.size, body.form))
-            start += length
-        made.append((number, start, *_packed(b"".join([body.data for body in filled]))))
+    filled: list[bytes] = []
+    start, number = 0, new_id()
+    for digest, form, size, data in bodies:
+        length = len(data)
+        if filled and start + length > PACK_BYTES:
+            made.append((number, start, *_packed(b"".join(filled))))
+            filled, start, number = [], 0, number + 1
+        rows.append((digest, number, start, length, size, form))
+        filled.append(data)
+        start += length
+    if filled:
+        made.append((number, start, *_packed(b"".join(filled))))
     rows.sort()
     put(connection, packs, made)
     put(connection, payloads, rows)
-
-
-def _packs(bodies: Iterable[Body]) -> Iterator[list[Body]]:
-    filled: list[Body] = []
-    size = 0
-    for body in bodies:
-        if filled and size + len(body.data) > PACK_BYTES:
-            yield filled
-            filled, size = [], 0
-        filled.append(body)
-        size += len(body.data)
-    if filled:
-        yield filled
 
 
 def _packed(data: bytes) -> tuple[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Mapping, NamedTuple
 
 from tracer import codec
@@ -191,6 +192,7 @@ def first_line(message: str) -> str:
     return squeeze(next(iter(message.strip().splitlines()), ""), _ERROR_LENGTH)
 
 
+@lru_cache(maxsize=4_096)
 def _name(text: str) -> str:
     return plain(text)[:_NAME_LENGTH]
 

@@ -6,7 +6,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Sequence
 
-from sqlalchemy import ClauseElement, Column, Connection, Table, bindparam, func, select, update
+from sqlalchemy import ClauseElement, Column, Connection, LargeBinary, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -34,7 +34,7 @@ def put(  # noqa: PLR0913 - what an upsert consists of
     if rows:
         named = columns or tuple(column.name for column in table.columns)
         if connection.dialect.name == "sqlite":
-            named, rows = _light(named, rows)
+            named, rows = _light(table, named, rows)
         connection.exec_driver_sql(_insertion(connection.dialect.name, table, named, change, fill), rows)
 
 
@@ -58,20 +58,25 @@ def _selection(dialect: str, column: Column[Any], count: int) -> str:
     return _compiled(dialect, select(column).where(column.in_([bindparam(name) for name in names])), names)
 
 
-def _light(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+def _light(
+    table: Table, names: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
     """The same rows as sqlite3 takes them fastest: it asks around for an adapter of each None and each bytes, which
     costs ten times what a number costs. A column that is not named is NULL, also where a row is changed."""
     kept: list[str] = []
     values: list[Any] = []
-    for name, column in zip(names, zip(*rows, strict=True), strict=True):
-        if column.count(None) < len(column):
-            kept.append(name)
-            values.append(map(_as_buffer, column) if bytes in map(type, column) else column)
+    for (name, nullable, binary), column in zip(_kinds(table, names), zip(*rows, strict=True), strict=True):
+        if nullable and column.count(None) == len(column):
+            continue
+        kept.append(name)
+        values.append([each if each is None else bytearray(each) for each in column] if binary else column)
     return tuple(kept), list(zip(*values, strict=True))
 
 
-def _as_buffer(value: Any) -> Any:
-    return bytearray(value) if type(value) is bytes else value
+@cache
+def _kinds(table: Table, names: tuple[str, ...]) -> list[tuple[str, bool, bool]]:
+    columns = [table.c[name] for name in names]
+    return [(each.name, bool(each.nullable), isinstance(each.type, LargeBinary)) for each in columns]
 
 
 def upsert(
@@ -95,7 +100,8 @@ def change_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
 
 def _tuples(table: Table, rows: Sequence[Row], columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     encoded = [name for name in columns if isinstance(table.c[name].type, Json)]
-    if any(row[name] is not None for row in rows for name in encoded):
+    encoded = [name for name in encoded if any(row[name] is not None for row in rows)]
+    if encoded:
         rows = [row | {name: to_json(row[name]) for name in encoded} for row in rows]
     return list(map(itemgetter(*columns), rows))
 
