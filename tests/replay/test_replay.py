@@ -883,9 +883,8 @@ class TestTheStore:
         trace = recorded.trace()
         engine = create_engine(recorded.url)
         with engine.begin() as connection:
-            connection.execute(
-                text("DELETE FROM payloads WHERE digest = :digest"), {"digest": recorded.step("plain").output.digest}
-            )
+            lost = {"digest": bytes.fromhex(recorded.step("plain").output.digest.removeprefix("b2:"))}
+            connection.execute(text("DELETE FROM payloads WHERE digest = :digest"), lost)
         engine.dispose()
         done()
         again = replay(trace.trace_id)

@@ -1,26 +1,138 @@
-"""How a payload lies in the store: compressed where that helps."""
+"""Payloads, whole or in pieces, in and out of the store. Every body is stored once, under the digest of its bytes."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Callable, Iterable, Iterator, Mapping
 
-import zstandard
+from sqlalchemy import Connection
 
-#: Below this many bytes zstd's own frame eats what it saves.
-_WORTH_COMPRESSING = 200
-_LEVEL = 3
+from tracer.store import packs
+from tracer.store.packs import LIST, NODE, WHOLE, Body, Place, Reader
+from tracer.store.pieces import BASE64, LITERAL, WHOLE_BYTES, Part, cut, digest_of, entries_in, joined, written
 
-
-def body_of(data: bytes) -> dict[str, Any]:
-    """The columns ``size``, ``encoding`` and ``body`` for a payload's bytes."""
-    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(data) if len(data) > _WORTH_COMPRESSING else data
-    if len(packed) < len(data):
-        return {"size": len(data), "encoding": "zstd", "body": packed}
-    return {"size": len(data), "encoding": "raw", "body": data}
+_PREFIX = "b2:"
+_HEX = 32
 
 
-def data_of(row: Any) -> bytes:
-    """The bytes of a payload, from a row with those columns."""
-    if row.encoding == "zstd":
-        return zstandard.ZstdDecompressor().decompress(row.body, max_output_size=row.size)
-    return bytes(row.body)
+def digest_in(address: str) -> bytes:
+    """The digest in an address. A text that is none gets one under which nothing is stored."""
+    if len(address) == len(_PREFIX) + _HEX and address.startswith(_PREFIX):
+        try:
+            return bytes.fromhex(address[len(_PREFIX) :])
+        except ValueError:
+            pass
+    return digest_of(address.encode("utf-8", "replace"))
+
+
+def address_of(digest: bytes) -> str:
+    return f"{_PREFIX}{digest.hex()}"
+
+
+def keep(connection: Connection, payloads: Mapping[bytes, bytes]) -> None:
+    """Store these payloads, by digest, as far as they are not stored yet; long ones in pieces."""
+    new = _missing(connection, payloads)
+    whole: dict[bytes, bytes] = {}
+    nodes: dict[bytes, bytes] = {}
+    lists: list[Body] = []
+    bodies: list[Body] = []
+    for digest, data in new.items():
+        if len(data) <= WHOLE_BYTES:
+            bodies.append((digest, WHOLE, len(data), data))
+            continue
+        parts = cut(data)
+        if len(parts) == 1:
+            bodies.append((digest, WHOLE, len(data), data))
+        else:
+            lists.append((digest, LIST, len(data), joined(parts, whole, nodes)))
+    if lists:
+        known = {body[0] for body in bodies}
+        for digest, data in _missing(connection, whole).items():
+            if digest not in known and digest not in new:
+                bodies.append((digest, WHOLE, len(data), data))
+        bodies += [(digest, NODE, len(data), data) for digest, data in _missing(connection, nodes).items()]
+        bodies += lists
+    packs.write(connection, bodies)
+
+
+def _missing(connection: Connection, bodies: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    stored = packs.stored(connection, bodies)
+    return {digest: body for digest, body in bodies.items() if digest not in stored} if stored else bodies
+
+
+def sizes(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
+    """The full sizes, in bytes, of the payloads that are stored."""
+    return {digest: place.size for digest, place in packs.places(connection, digests).items()}
+
+
+def fetch(connection: Connection, digests: Iterable[bytes], *, most_bytes: int | None = None) -> dict[bytes, bytes]:
+    """The payloads under these digests. What is not stored, or not whole any more, is left out, and so is what is
+    larger than ``most_bytes``."""
+    found = packs.places(connection, digests)
+    wanted = [place for place in found.values() if most_bytes is None or place.size <= most_bytes]
+    stored = _with_pieces(connection, wanted)
+    whole = ((place.digest, _whole(place.digest, stored)) for place in wanted)
+    return {digest: data for digest, data in whole if data is not None}
+
+
+Stored = dict[bytes, tuple[Place, bytes]]
+
+
+def _with_pieces(connection: Connection, places: Iterable[Place]) -> Stored:
+    """These bodies and all that they are made of, one query for each level of their lists."""
+    reader = Reader(connection)
+    stored: Stored = {}
+    waiting = list(places)
+    while waiting:
+        below: set[bytes] = set()
+        for place, body in reader.bodies(waiting):
+            stored[place.digest] = (place, body)
+            if place.form != WHOLE:
+                below.update(digest for letter, digest in _entries(body) if letter != LITERAL)
+        waiting = list(packs.places(connection, below.difference(stored)).values())
+    return stored
+
+
+def _entries(body: bytes) -> list[Part]:
+    try:
+        return list(entries_in(body))
+    except ValueError:
+        return []
+
+
+def _whole(digest: bytes, stored: Stored) -> bytes | None:
+    found = stored.get(digest)
+    if found is None:
+        return None
+    place, body = found
+    if place.form == WHOLE:
+        return body
+    said: list[bytes] = []
+    size = 0
+    try:
+        for chunk in chunks(digest, stored.get):
+            said.append(chunk)
+            size += len(chunk)
+            if size > place.size:  # and perhaps without end
+                return None
+    except (LookupError, ValueError, RecursionError):
+        return None
+    return b"".join(said) if size == place.size else None
+
+
+def chunks(digest: bytes, look: Callable[[bytes], tuple[Place, bytes] | None]) -> Iterator[bytes]:
+    """The bytes of a payload, piece by piece. Raises KeyError with the digest of a piece that is not there, ValueError
+    for a list that is none."""
+    found = look(digest)
+    if found is None:
+        raise KeyError(digest)
+    place, body = found
+    if place.form == WHOLE:
+        yield body
+        return
+    for letter, entry in entries_in(body):
+        if letter == LITERAL:
+            yield entry
+        elif letter == BASE64:
+            yield written((BASE64, b"".join(chunks(entry, look))))
+        else:
+            yield from chunks(entry, look)

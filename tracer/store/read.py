@@ -18,16 +18,13 @@ from tracer.model import (
     TraceSummary,
     Usage,
 )
-from tracer.store.bodies import data_of
+from tracer.store.bodies import address_of, digest_in, fetch
 from tracer.store.rows import decoded, failure_in
 from tracer.store.search import Owners, status_of
 from tracer.store.tables import model_calls, notes, payloads, steps, traces
-from tracer.store.texts import plain
 
 #: What the traces list needs: everything but the plan of a replay and the way to run a trace again.
 SUMMARY = [column for column in traces.columns if column.name not in ("entry", "plan", "end_plan")]
-#: Parameters in one query; well below what any SQLite takes.
-CHUNK = 500
 
 
 def summary_of(row: Row[Any], owners: Owners) -> TraceSummary:
@@ -61,7 +58,7 @@ def trace_of(connection: Connection, row: Row[Any], owners: Owners) -> Trace:
     """A whole trace from its row of ``traces``, without the bodies of its inputs and outputs."""
     summary = summary_of(row, owners)
     found = _step_rows(connection, row.trace_id)
-    failures = payloads_in(connection, (step.failure for step in found if step.failure is not None))
+    failures = fetch(connection, {step.failure for step in found if step.failure is not None})
     said = _notes(connection, row.trace_id)
     values = tuple(
         _step(step, number, failures, said.get(step.step_id, ()), alive=summary.status == "running")
@@ -77,14 +74,10 @@ def trace_of(connection: Connection, row: Row[Any], owners: Owners) -> Trace:
     )
 
 
-def payloads_in(connection: Connection, digests: Iterable[str]) -> dict[str, bytes]:
+def payloads_in(connection: Connection, addresses: Iterable[str]) -> dict[str, bytes]:
     """The payloads that the store holds under these addresses."""
-    wanted = sorted({plain(digest) for digest in digests})
-    found = {}
-    for start in range(0, len(wanted), CHUNK):
-        part = select(payloads).where(payloads.c.digest.in_(wanted[start : start + CHUNK]))
-        found.update({row.digest: data_of(row) for row in connection.execute(part)})
-    return found
+    wanted = {digest_in(address): address for address in addresses}
+    return {wanted[digest]: data for digest, data in fetch(connection, wanted).items()}
 
 
 def _step_rows(connection: Connection, trace_id: str) -> Sequence[Row[Any]]:
@@ -121,7 +114,7 @@ def _notes(connection: Connection, trace_id: str) -> dict[str, list[Note]]:
     return found
 
 
-def _step(row: Row[Any], number: int, failures: Mapping[str, bytes], said: Sequence[Note], *, alive: bool) -> Step:
+def _step(row: Row[Any], number: int, failures: Mapping[bytes, bytes], said: Sequence[Note], *, alive: bool) -> Step:
     return Step(
         trace_id=row.trace_id,
         step_id=row.step_id,
@@ -136,7 +129,7 @@ def _step(row: Row[Any], number: int, failures: Mapping[str, bytes], said: Seque
         outcome=row.outcome,
         status=status_of(row.outcome, alive=alive),
         origin=row.origin,
-        effect=row.effect,
+        effect=bool(row.effect),
         input=_ref(row.input, row.input_size, row.input_lossy),
         output=_ref(row.output, row.output_size, row.output_lossy),
         identity=row.identity,
@@ -149,11 +142,11 @@ def _step(row: Row[Any], number: int, failures: Mapping[str, bytes], said: Seque
     )
 
 
-def _ref(digest: str | None, size: int | None, lossy: list[str] | None) -> PayloadRef | None:
-    return None if digest is None else PayloadRef(digest, size or 0, tuple(lossy or ()))
+def _ref(digest: bytes | None, size: int | None, lossy: list[str] | None) -> PayloadRef | None:
+    return None if digest is None else PayloadRef(address_of(digest), size or 0, tuple(lossy or ()))
 
 
-def _failure(row: Row[Any], failures: Mapping[str, bytes]) -> Failure | None:
+def _failure(row: Row[Any], failures: Mapping[bytes, bytes]) -> Failure | None:
     if row.failure is None:
         return None
     if row.failure in failures:

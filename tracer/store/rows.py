@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from functools import lru_cache
+from typing import Any, Mapping, NamedTuple
 
 from tracer import codec
 from tracer.errors import CodecError
 from tracer.events import Event, Finished, Noted, Started
 from tracer.model import Failure
 from tracer.pricing import price_call
-from tracer.store.texts import plain, preview, searchable, squeeze
+from tracer.store.bodies import digest_in
+from tracer.store.pieces import digest_of
+from tracer.store.statements import Row
+from tracer.store.tables import to_json
+from tracer.store.texts import plain, preview, squeeze
 
-Row = dict[str, Any]
 Key = tuple[str, ...]
 
-#: Values above this size are stored, but not looked through for words: that would hold up the rows behind them.
-_SEARCHED_BYTES = 256 * 1024
 _NAME_LENGTH = 500
 _ERROR_LENGTH = 500
-#: A step of which only the end has arrived yet.
-NOT_BEGUN: Mapping[str, Any] = {
-    "parent_id": None,
-    "name": "",
-    "kind": "step",
-    "path": "",
-    "occurrence": 0,
-    "origin": "live",
-    "effect": False,
-    "input": None,
-    "input_lossy": None,
-    "identity": None,
-    "fingerprint": None,
-    "tags": None,
-    "source_step_id": None,
-}
 _COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -46,6 +32,38 @@ _COUNTS = (
 )
 
 
+class Begun(NamedTuple):
+    """What a step's beginning says, as its columns hold it."""
+
+    parent_id: str | None
+    name: str
+    kind: str
+    path: str
+    occurrence: int
+    started_ns: int
+    origin: str
+    effect: int
+    input: bytes | None
+    input_lossy: str | None
+    identity: str | None
+    fingerprint: str | None
+    tags: str | None
+    source_step_id: str | None
+
+
+class Ended(NamedTuple):
+    """What a step's end says, as its columns hold it."""
+
+    ended_ns: int
+    outcome: str
+    output: bytes | None
+    output_lossy: str | None
+    failure: bytes | None
+    error_type: str | None
+    error_message: str | None
+    end_tags: str | None
+
+
 @dataclass
 class Rows:
     """A batch, by table. Keys are (trace id, step id, ...), so that an event that comes twice is there once."""
@@ -54,57 +72,58 @@ class Rows:
     trace_ids: dict[str, int] = field(default_factory=dict)
     roots: dict[str, Row] = field(default_factory=dict)
     end_plans: dict[str, Any] = field(default_factory=dict)
-    begun: dict[Key, Row] = field(default_factory=dict)
-    ended: dict[Key, Row] = field(default_factory=dict)
+    begun: dict[Key, Begun] = field(default_factory=dict)
+    ended: dict[Key, Ended] = field(default_factory=dict)
     asked: dict[Key, Row] = field(default_factory=dict)
     calls: dict[Key, Row] = field(default_factory=dict)
-    payloads: dict[str, bytes] = field(default_factory=dict)
+    payloads: dict[bytes, bytes] = field(default_factory=dict)
     notes: dict[Key, Row] = field(default_factory=dict)
-    texts: dict[Key, Row] = field(default_factory=dict)
     #: Roots whose input is an address: their preview has to be read from the store.
-    preview_from: dict[str, str] = field(default_factory=dict)
+    preview_from: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         trace_id = event.trace_id.hex()
-        self.trace_ids.setdefault(trace_id, event.at_ns)
+        if trace_id not in self.trace_ids:
+            self.trace_ids[trace_id] = event.at_ns
+        key = (trace_id, event.step_id.hex())
         if isinstance(event, Started):
-            self._add_started(event, (trace_id, event.step_id.hex()))
+            self._add_started(event, key)
         elif isinstance(event, Finished):
-            self._add_finished(event, (trace_id, event.step_id.hex()))
+            self._add_finished(event, key)
         else:
-            self._add_note(event, (trace_id, event.step_id.hex()))
+            self._add_note(event, key)
 
     def _add_started(self, event: Started, key: Key) -> None:
         attrs = event.attrs
-        self.begun[key] = {
-            "parent_id": None if event.parent_id is None else event.parent_id.hex(),
-            "name": _name(event.name),
-            "kind": _name(event.kind),
-            "path": plain(event.path),
-            "occurrence": event.occurrence,
-            "started_ns": event.at_ns,
-            "origin": attrs.get("origin") or "live",
-            "effect": bool(attrs.get("effect")),
-            "input": self._keep(event.input),
-            "input_lossy": event.input_lossy or None,
-            "identity": event.identity,
-            "fingerprint": event.fingerprint,
-            "tags": attrs.get("tags") or None,
-            "source_step_id": attrs.get("source"),
-        }
+        self.begun[key] = Begun(
+            None if event.parent_id is None else event.parent_id.hex(),
+            _name(event.name),
+            _name(event.kind),
+            plain(event.path),
+            event.occurrence,
+            event.at_ns,
+            attrs.get("origin") or "live",
+            1 if attrs.get("effect") else 0,
+            self._keep(event.input),
+            to_json(event.input_lossy) if event.input_lossy else None,
+            event.identity,
+            event.fingerprint,
+            to_json(attrs.get("tags") or None),
+            attrs.get("source"),
+        )
         if attrs.get("model"):
             self.asked[key] = _NO_CALL | {"model_asked": plain(attrs["model"])}
         if event.parent_id is None:
-            self._add_root(event, key[0])
-        self._keep_words(key, "input", event.input)
+            self._add_root(event, key)
 
-    def _add_root(self, event: Started, trace_id: str) -> None:
+    def _add_root(self, event: Started, key: Key) -> None:
         attrs = event.attrs
+        trace_id, step_id = key
         first = ""
         if isinstance(event.input, bytes):
             first = preview(decoded(event.input))
         elif event.input is not None:
-            self.preview_from[trace_id] = event.input
+            self.preview_from[trace_id] = digest_in(event.input)
         self.roots[trace_id] = {
             "workflow": _name(attrs.get("workflow") or event.name),
             "version": None if attrs.get("version") is None else _name(str(attrs["version"])),
@@ -113,28 +132,26 @@ class Rows:
             "replay_of": attrs.get("replay_of"),
             "plan": attrs.get("plan"),
             "preview": first,
+            "root_id": step_id,
         }
 
     def _add_finished(self, event: Finished, key: Key) -> None:
         attrs = event.attrs
         failure = None if event.failure is None else failure_in(event.failure)
-        self.ended[key] = {
-            "ended_ns": event.at_ns,
-            "outcome": event.outcome,
-            "output": self._keep(event.output),
-            "output_lossy": event.output_lossy or None,
-            "failure": self._keep(event.failure),
-            "error_type": None if failure is None else _name(failure.type),
-            "error_message": None if failure is None else first_line(failure.message),
-            "end_tags": attrs.get("tags") or None,
-        }
+        self.ended[key] = Ended(
+            event.at_ns,
+            event.outcome,
+            self._keep(event.output),
+            to_json(event.output_lossy) if event.output_lossy else None,
+            self._keep(event.failure),
+            None if failure is None else _name(failure.type),
+            None if failure is None else first_line(failure.message),
+            to_json(attrs.get("tags") or None),
+        )
         if attrs.get("plan") is not None:
             self.end_plans[key[0]] = attrs["plan"]
         if attrs.get("call"):
             self.calls[key] = _call_row(attrs["call"], at_ns=event.at_ns)
-        self._keep_words(key, "output", event.output)
-        if failure is not None:
-            self._keep_text(key, "error", searchable([failure.type, failure.message]))
 
     def _add_note(self, event: Noted, key: Key) -> None:
         name = _name(event.name)
@@ -148,21 +165,13 @@ class Rows:
             "value": event.value,
         }
 
-    def _keep(self, value: bytes | str | None) -> str | None:
-        """The address of a value, and the value itself among the payloads, unless the store holds it already."""
-        if not isinstance(value, bytes):
-            return value
-        digest = codec.address(value)
-        self.payloads[digest] = value
-        return digest
-
-    def _keep_words(self, key: Key, part: str, value: bytes | str | None) -> None:
-        if isinstance(value, bytes) and len(value) <= _SEARCHED_BYTES:
-            self._keep_text(key, part, searchable(decoded(value)))
-
-    def _keep_text(self, key: Key, part: str, text: str) -> None:
-        if text:
-            self.texts[(*key, part)] = {"trace_id": key[0], "step_id": key[1], "part": part, "text": text}
+    def _keep(self, value: bytes | str | None) -> bytes | None:
+        """The digest of a value, and the value itself among the payloads, unless the store holds it already."""
+        if isinstance(value, bytes):
+            digest = digest_of(value)
+            self.payloads[digest] = value
+            return digest
+        return None if value is None else digest_in(value)
 
 
 def decoded(data: bytes) -> Any:
@@ -183,6 +192,7 @@ def first_line(message: str) -> str:
     return squeeze(next(iter(message.strip().splitlines()), ""), _ERROR_LENGTH)
 
 
+@lru_cache(maxsize=4_096)
 def _name(text: str) -> str:
     return plain(text)[:_NAME_LENGTH]
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Callable, Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, literal, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from tracer.model import Outcome, Status
 from tracer.store.query import Filter
@@ -50,8 +63,11 @@ class Owners:
         )
 
 
-def conditions(found: Filter, owners: Owners) -> list[ColumnElement[bool]]:
-    """What must hold for a row of ``traces``."""
+def conditions(
+    found: Filter, owners: Owners, unindexed: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> list[ColumnElement[bool]]:
+    """What must hold for a row of ``traces``. ``unindexed`` names traces that say a word of which the index of texts
+    does not know."""
     wanted = cheap_conditions(found)
     if found.statuses:
         wanted.append(_status(found.statuses, owners))
@@ -62,7 +78,7 @@ def conditions(found: Filter, owners: Owners) -> list[ColumnElement[bool]]:
         wanted.append(_has(steps, steps.c.name == plain(found.step)))
     if found.above_nusd is not None:
         wanted.append(traces.c.cost_nusd > found.above_nusd)
-    wanted += [_says(plain(word)) for word in found.words]
+    wanted += [_says(plain(word), unindexed.get(word, ())) for word in found.words]
     return wanted
 
 
@@ -95,12 +111,17 @@ def _has(table: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(table.c.trace_id == traces.c.trace_id, condition)
 
 
-def _says(word: str) -> ColumnElement[bool]:
+def _says(word: str, unindexed: Iterable[str]) -> ColumnElement[bool]:
     """The word occurs in what was said in some step, or in a name or the error that the list shows."""
     low = word.casefold()
+    # written out and not bound: they may be more than a statement takes parameters
+    written_out: BindParameter[Any] = bindparam(
+        "unindexed", sorted(unindexed), expanding=True, literal_execute=True, unique=True
+    )
     return or_(
         _has(step_texts, step_texts.c.text.contains(low, autoescape=True)),
         _has(steps, func.lower(steps.c.name).contains(low, autoescape=True)),
         func.lower(traces.c.workflow).contains(low, autoescape=True),
         traces.c.trace_id.startswith(low, autoescape=True),
+        traces.c.trace_id.in_(written_out),
     )

@@ -9,17 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping, Self
 
-from sqlalchemy import Column, Connection, Engine, Select, Table, and_, case, func, or_, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, Table, and_, case, func, or_, select, text
+from sqlalchemy.exc import DatabaseError
 
 from tracer import codec
-from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
+from tracer.errors import AmbiguousTrace, StoreError, StoreUnreachable, TraceNotFound
 from tracer.events import Event
 from tracer.model import PayloadRef, Status, Trace, TraceSummary
 from tracer.store import engine as engines
-from tracer.store import read, totals, upgrade, write
+from tracer.store import index, read, totals, upgrade, write
+from tracer.store.check import Checked, check
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
-from tracer.store.tables import journal_positions, model_calls, payloads, processes, steps, traces
+from tracer.store.statements import upsert
+from tracer.store.tables import journal_positions, model_calls, packs, payloads, processes, steps, traces
 from tracer.store.texts import plain
 
 #: Status counts look at this many traces, the newest; beyond it a page would wait for a number nobody reads exactly.
@@ -42,8 +45,9 @@ class StatusCounts:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """What ``playhead doctor`` says about a store. ``place`` shows no credentials. Sizes are in bytes: of all payloads
-    when unpacked, and of the whole database as it lies. ``running`` names the processes that record right now."""
+    """What ``playhead doctor`` says about a store. ``place`` shows no credentials. ``payloads`` counts what is stored
+    under an address of its own: whole payloads, and the pieces of long ones. Sizes are in bytes: of all of these when
+    unpacked, and of the whole database as it lies. ``running`` names the processes that record right now."""
 
     place: str
     database: str
@@ -105,13 +109,14 @@ class Store:
             "closed_ns": None,
         }
         with engines.writing(self._engine) as connection:
-            write.upsert(connection, processes, [row], change=("closed_ns",))
+            upsert(connection, processes, [row], change=("closed_ns",))
 
     def withdraw(self, owner: str) -> None:
         """Say that ``owner`` has ended and records no more: what it left open is interrupted, whoever asks."""
         with engines.writing(self._engine) as connection:
             gone = processes.update().where(processes.c.owner == owner).values(closed_ns=time.time_ns())
             connection.execute(gone)
+            totals.settle(connection, owner)
 
     # Reading
 
@@ -155,9 +160,10 @@ class Store:
         self, found: Filter = _ALL, *, limit: int = 50, before: tuple[int, str] | None = None
     ) -> list[TraceSummary]:
         """Traces, newest first. For the next page give the last row's (started_ns, trace_id) as ``before``."""
+        is_indexed = self._index_for(found)
         with engines.reading(self._engine) as connection:
             owners = Owners(connection, self._alive)
-            query = select(*read.SUMMARY).where(*conditions(found, owners))
+            query = select(*read.SUMMARY).where(*self._conditions(connection, found, owners, is_indexed=is_indexed))
             return self._page(connection, query, owners, limit=limit, before=before)
 
     def replays_of(self, trace_id: str, *, limit: int = 50) -> list[TraceSummary]:
@@ -178,12 +184,13 @@ class Store:
 
     def status_counts(self, found: Filter = _ALL) -> StatusCounts:
         """How many of the filter's traces have which status (its own statuses aside), among the newest 10,000."""
+        is_indexed = self._index_for(found)
         with engines.reading(self._engine) as connection:
             owners = Owners(connection, self._alive)
             newest = select(traces.c.trace_id).where(*cheap_conditions(found))
             newest = newest.order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc())
             more = connection.execute(newest.offset(COUNTED).limit(1)).scalar() is not None
-            wanted = conditions(replace(found, statuses=()), owners)
+            wanted = self._conditions(connection, replace(found, statuses=()), owners, is_indexed=is_indexed)
             owner = case((traces.c.outcome.is_(None), traces.c.owner)).label("owner")
             query = (
                 select(traces.c.outcome, owner, func.count().label("total"))
@@ -195,6 +202,24 @@ class Store:
                 status = status_of(row.outcome, alive=row.outcome is None and owners.lives(row.owner))
                 counts[status] = counts.get(status, 0) + row.total
         return StatusCounts(counts, bounded=more)
+
+    def _index_for(self, found: Filter) -> bool:
+        """Bring the index of texts up to date, if the filter needs it. False where that can't be done: the store is
+        read-only to us, or another process holds it for longer than one waits."""
+        if found.words:
+            try:
+                index.catch_up(self._engine)
+            except (StoreUnreachable, DatabaseError):
+                return False
+        return True
+
+    def _conditions(
+        self, connection: Connection, found: Filter, owners: Owners, *, is_indexed: bool
+    ) -> list[ColumnElement[bool]]:
+        if is_indexed:
+            return conditions(found, owners)
+        # A search that leaves out what came last would be worse than a slow one: what is not indexed is read here.
+        return conditions(found, owners, index.unindexed(connection, found.words))
 
     def workflows(self) -> list[str]:
         """The names of all workflows, in order."""
@@ -227,7 +252,7 @@ class Store:
         with engines.reading(self._engine) as connection:
             owners = Owners(connection, self._alive)
             announced = connection.execute(select(processes.c.owner).order_by(processes.c.owner)).scalars()
-            unpacked = connection.execute(select(func.coalesce(func.sum(payloads.c.size), 0))).scalar_one()
+            unpacked = connection.execute(select(func.coalesce(func.sum(packs.c.size), 0))).scalar_one()
             return StoreFacts(
                 place=self.place,
                 database=connection.dialect.name,
@@ -239,6 +264,11 @@ class Store:
                 size=int(connection.execute(text(_SIZE[connection.dialect.name])).scalar_one()),
                 running=tuple(owner for owner in announced.all() if owners.lives(owner)),
             )
+
+    def check(self) -> Checked:
+        """Hash every payload anew from what is stored of it, and look for every one that a step refers to."""
+        with engines.reading(self._engine) as connection:
+            return check(connection)
 
     def verify_totals(self) -> list[totals.Drift]:
         """Count every trace's totals anew and compare them with its row; empty when all is well."""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Dialect,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -25,7 +26,16 @@ from sqlalchemy import (
 )
 
 #: The Alembic revision that these tables are at. A test holds it to the newest script.
-REVISION = "0001"
+REVISION = "0002"
+
+
+# skipkeys and default: a tag of a strange type must not stop the journal behind it
+_JSON = json.JSONEncoder(skipkeys=True, default=str)
+
+
+def to_json(value: Any | None) -> str | None:
+    """A value as a column of JSON holds it."""
+    return None if value is None else _JSON.encode(value)
 
 
 class Json(TypeDecorator[Any]):
@@ -35,12 +45,14 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        # skipkeys and default: a tag of a strange type must not stop the journal behind it
-        return None if value is None else json.dumps(value, skipkeys=True, default=str)
+        return to_json(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> Any | None:  # noqa: ARG002
         return None if value is None else json.loads(value)
 
+
+#: On SQLite only the type INTEGER makes the key the row's own number, so that no second index is kept.
+_Number = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
 
@@ -74,14 +86,20 @@ traces = Table(
     Column("cost_nusd", BigInteger, nullable=False),
     Column("unpriced", BigInteger, nullable=False),
     Column("escalations", BigInteger, nullable=False),
+    Column("root_id", String(16)),
+    # how many steps have come, and how many had when it was summed up last: a long trace is not counted every time
+    Column("seq", BigInteger, nullable=False, server_default="0"),
+    Column("counted", BigInteger, nullable=False, server_default="0"),
 )
 _failed = traces.c.outcome == "failed"
 _open = traces.c.outcome.is_(None)
 _replays = traces.c.replay_of.is_not(None)
+_behind = traces.c.counted < traces.c.seq
 Index("traces_newest", traces.c.started_ns, traces.c.trace_id)
 Index("traces_by_workflow", traces.c.workflow, traces.c.started_ns, traces.c.trace_id)
 Index("traces_failed", traces.c.started_ns, traces.c.trace_id, sqlite_where=_failed, postgresql_where=_failed)
 Index("traces_open", traces.c.owner, sqlite_where=_open, postgresql_where=_open)
+Index("traces_behind", traces.c.owner, sqlite_where=_behind, postgresql_where=_behind)
 Index("traces_replays", traces.c.replay_of, traces.c.started_ns, sqlite_where=_replays, postgresql_where=_replays)
 
 steps = Table(
@@ -89,17 +107,18 @@ steps = Table(
     metadata,
     Column("trace_id", String(32), primary_key=True),
     Column("step_id", String(16), primary_key=True),
+    # the order in which steps first came, for those that began in the same nanosecond
+    Column("seq", BigInteger, nullable=False),
     # what its beginning says; an empty path marks a step of which only the end has arrived so far
     Column("parent_id", String(16)),
-    Column("seq", BigInteger, nullable=False),
     Column("name", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("occurrence", BigInteger, nullable=False),
     Column("started_ns", BigInteger, nullable=False),
     Column("origin", Text, nullable=False),
-    Column("effect", Boolean, nullable=False),
-    Column("input", Text),
+    Column("effect", BigInteger, nullable=False),  # 0 or 1: sqlite3 takes nine times as long for a bool
+    Column("input", LargeBinary),
     Column("input_lossy", Json),
     Column("identity", Text),
     Column("fingerprint", Text),
@@ -108,12 +127,13 @@ steps = Table(
     # what its end says
     Column("ended_ns", BigInteger),
     Column("outcome", Text),
-    Column("output", Text),
+    Column("output", LargeBinary),
     Column("output_lossy", Json),
-    Column("failure", Text),
+    Column("failure", LargeBinary),
     Column("error_type", Text),
     Column("error_message", Text),
     Column("end_tags", Json),
+    sqlite_with_rowid=False,
 )
 
 model_calls = Table(
@@ -142,11 +162,24 @@ model_calls = Table(
     Column("streamed", Boolean, nullable=False),
 )
 
+#: Where a body lies: the bytes ``start`` to ``start + length`` of its unpacked pack. packs.py says what the forms are.
 payloads = Table(
     "payloads",
     metadata,
-    Column("digest", Text, primary_key=True),
-    # the size stands before the body, so that reading it does not walk a large body's pages
+    Column("digest", LargeBinary, primary_key=True),
+    Column("pack", BigInteger, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("form", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Bodies side by side, compressed together. ``size`` is unpacked; it stands before the body, so that it is read alone.
+packs = Table(
+    "packs",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
     Column("encoding", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -172,6 +205,14 @@ step_texts = Table(
     Column("step_id", String(16), primary_key=True),
     Column("part", Text, primary_key=True),
     Column("text", Text, nullable=False),
+)
+
+#: Steps that step_texts does not cover yet, a row for each batch: MessagePack, {trace id: its step ids, side by side}.
+unsearched = Table(
+    "unsearched",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 processes = Table(

@@ -16,6 +16,8 @@ _SPOKEN = ("question", "message", "text", "ticket", "prompt", "query", "input", 
 #: A value of a million numbers holds no words worth a second of looking.
 _PATIENCE = 2_000
 _DEPTH = 30
+_EXCHANGED = (HttpRequest, HttpResponse)
+_MANY = (list, tuple, set, frozenset)
 
 
 def preview(value: Any) -> str:
@@ -57,21 +59,28 @@ def words(value: Any) -> Iterator[str]:
 
 def squeeze(text: str, length: int) -> str:
     """One line without runs of white space, at most ``length`` characters, storable in any database."""
-    # a text of megabytes is cut before it is split
-    return plain(" ".join(text[: 4 * length].split())[:length].rstrip())
+    # a text of megabytes is cut before it is split; one that holds little white space, even shorter
+    line = " ".join(text[: 2 * length].split())
+    if len(line) <= length < len(text):
+        line = " ".join(text[: 4 * length].split())
+    return plain(line[:length].rstrip())
 
 
 def plain(text: str) -> str:
     """Text that every database takes: no NUL (Postgres refuses it), no lone surrogate (UTF-8 has none)."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def _parts(value: Any) -> Iterable[Any]:
-    if isinstance(value, HttpRequest | HttpResponse):
+    if type(value) is dict:
+        return _spoken_first(value)
+    if isinstance(value, _EXCHANGED):
         return (value.body if isinstance(value, HttpRequest) else _said(value),)
     if isinstance(value, Mapping):
         return _spoken_first(value)
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _MANY):
         # in a conversation the instructions come first, but they are the same in every trace
         return sorted(value, key=_is_instruction) if len(value) < _PATIENCE else value
     if isinstance(value, BaseException):

@@ -13,30 +13,13 @@ from typing import Any, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 
 from tracer.model import Failure
-from tracer.store.bodies import data_of
-from tracer.store.rows import failure_in, first_line
-from tracer.store.tables import model_calls, payloads, steps, traces
+from tracer.store.blame import where_it_failed
+from tracer.store.bodies import fetch
+from tracer.store.rows import failure_in
+from tracer.store.statements import change_rows
+from tracer.store.sums import NOTHING
+from tracer.store.tables import model_calls, steps, traces
 
-#: A trace without steps.
-NOTHING: Mapping[str, Any] = {
-    "ended_ns": None,
-    "outcome": None,
-    "tags": None,
-    "failed_step": None,
-    "failed_step_id": None,
-    "error_type": None,
-    "error_message": None,
-    "steps": 0,
-    "model_calls": 0,
-    "models": [],
-    "input_tokens": 0,
-    "output_tokens": 0,
-    "cost_nusd": 0,
-    "unpriced": 0,
-    "escalations": 0,
-}
-#: Kinds whose failure reaches the caller as an exception of the client library, and so under another name.
-_AT_THE_WIRE = ("llm", "embedding", "http")
 _CHUNK = 500
 
 
@@ -52,24 +35,30 @@ class Drift:
 
 def sum_up(connection: Connection, trace_ids: Sequence[str]) -> None:
     """Bring the rows of these traces up to date with their steps. The caller holds the rows."""
-    update_traces(connection, totals(connection, trace_ids))
+    if trace_ids:
+        update_traces(connection, totals(connection, trace_ids))
+        connection.execute(update(traces).where(traces.c.trace_id.in_(trace_ids)).values(counted=traces.c.seq))
+
+
+def settle(connection: Connection, owner: str) -> None:
+    """Bring up to date what was left for later because the trace was long."""
+    behind = select(traces.c.trace_id).where(traces.c.counted < traces.c.seq, traces.c.owner == owner)
+    sum_up(connection, connection.execute(behind.order_by(traces.c.trace_id).with_for_update()).scalars().all())
 
 
 def update_traces(connection: Connection, rows: Mapping[str, Mapping[str, Any]]) -> None:
     """Set the same columns in the rows of several traces."""
-    if rows:
-        columns: dict[str, Any] = {name: bindparam(name) for name in next(iter(rows.values()))}
-        statement = update(traces).where(traces.c.trace_id == bindparam("of")).values(columns)
-        connection.execute(statement, [{"of": trace_id, **row} for trace_id, row in rows.items()])
+    change_rows(connection, traces, [{"trace_id": trace_id, **row} for trace_id, row in rows.items()])
 
 
 def drifts(connection: Connection) -> Iterator[Drift]:
-    """Every cached total in the store that is not what its steps add up to; there should be none."""
+    """Every cached total in the store that is not what its steps add up to; there should be none. A long trace whose
+    steps still come is passed over: it is summed up from time to time."""
     last = ""
     page = select(traces).where(traces.c.trace_id > bindparam("last")).order_by(traces.c.trace_id).limit(_CHUNK)
     while rows := connection.execute(page, {"last": last}).all():
         last = rows[-1].trace_id
-        counted = totals(connection, [row.trace_id for row in rows])
+        counted = totals(connection, [row.trace_id for row in rows if row.counted >= row.seq])
         for row in rows:
             for column, value in counted.get(row.trace_id, {}).items():
                 cached = getattr(row, column)
@@ -169,55 +158,17 @@ def _roots(connection: Connection, trace_ids: Sequence[str]) -> Sequence[Row[Any
 
 
 def _where_it_failed(connection: Connection, root: Row[Any]) -> dict[str, Any]:
-    """Follow the error from the root down to where it arose: from each failed step to the child whose error it is."""
     failed = connection.execute(
         select(steps).where(steps.c.trace_id == root.trace_id, steps.c.outcome == "failed", steps.c.path != "")
     ).all()
-    children: dict[str, list[Row[Any]]] = defaultdict(list)
-    for step in sorted(failed, key=lambda step: (step.ended_ns, step.seq), reverse=True):
-        if step.parent_id is not None:
-            children[step.parent_id].append(step)
-    at = root
-    while (below := _origin_below(connection, at, children.pop(at.step_id, []))) is not None:
-        at = below
-    return {
-        "failed_step": at.name,
-        "failed_step_id": at.step_id,
-        "error_type": at.error_type,
-        "error_message": at.error_message,
-    }
 
+    def failure_of(digest: bytes) -> Failure | None:
+        found = fetch(connection, [digest])
+        return failure_in(found[digest]) if digest in found else None
 
-def _origin_below(connection: Connection, step: Row[Any], children: Sequence[Row[Any]]) -> Row[Any] | None:
-    """The failed child that ``step`` failed of; None if the error is its own. ``children`` come latest first."""
-    if not children:
-        return None
-    for child in children:
-        if (child.error_type, child.error_message) == (step.error_type, step.error_message):
-            return child
-    reasons = set(_reasons(_failure(connection, step)))
-    for child in children:
-        if (child.error_type, child.error_message) in reasons:
-            return child
-    last = connection.execute(
-        select(steps.c.step_id)
-        .where(steps.c.trace_id == step.trace_id, steps.c.parent_id == step.step_id, steps.c.ended_ns.is_not(None))
-        .order_by(steps.c.ended_ns.desc(), steps.c.seq.desc())
-        .limit(1)
-    ).scalar()
-    return children[0] if children[0].kind in _AT_THE_WIRE and children[0].step_id == last else None
+    def last_child_of(step_id: str) -> str | None:
+        same = (steps.c.trace_id == root.trace_id) & (steps.c.parent_id == step_id) & steps.c.ended_ns.is_not(None)
+        last = select(steps.c.step_id).where(same).order_by(steps.c.ended_ns.desc(), steps.c.seq.desc()).limit(1)
+        return connection.execute(last).scalar()
 
-
-def _failure(connection: Connection, step: Row[Any]) -> Failure | None:
-    found = connection.execute(select(payloads).where(payloads.c.digest == step.failure)).one_or_none()
-    return None if found is None else failure_in(data_of(found))
-
-
-def _reasons(failure: Failure | None) -> Iterator[tuple[str, str]]:
-    """Class and first line of everything that a failure came from: its causes and the members of its groups."""
-    waiting = [failure]
-    while waiting:
-        failure = waiting.pop()
-        if isinstance(failure, Failure):  # a cause that could not be restored says nothing
-            yield failure.type, first_line(failure.message)
-            waiting += [failure.cause, *failure.group]
+    return where_it_failed(root, failed, failure_of, last_child_of)

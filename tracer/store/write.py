@@ -1,7 +1,7 @@
 """A batch of events into the tables: one transaction, and the same events again change nothing.
 
 Several processes may write at once, even to one trace. Rows are always taken in the order of their keys and the trace
-rows first, so that two writers wait for each other but never deadlock; whoever holds a trace's row sums it up.
+rows before the steps, so that two writers wait for each other but never deadlock; who holds a trace's row sums it up.
 """
 
 from __future__ import annotations
@@ -9,15 +9,27 @@ from __future__ import annotations
 from functools import cache
 from typing import Iterable, Mapping
 
-from sqlalchemy import Connection, Insert, Table, func, select, tuple_
+from ormsgpack import packb
+from sqlalchemy import Connection, Executable, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracer.events import Event
-from tracer.store.bodies import body_of, data_of
-from tracer.store.rows import NOT_BEGUN, Key, Row, Rows, decoded
-from tracer.store.tables import journal_positions, model_calls, notes, payloads, step_texts, steps, traces
+from tracer.store import bodies
+from tracer.store.packs import new_id
+from tracer.store.rows import Begun, Ended, Key, Rows, decoded, failure_in
+from tracer.store.statements import Row, put, upsert
+from tracer.store.sums import NOTHING, Told, summed
+from tracer.store.tables import journal_positions, model_calls, notes, steps, traces, unsearched
 from tracer.store.texts import preview
-from tracer.store.totals import NOTHING, sum_up, update_traces
+from tracer.store.totals import sum_up, update_traces
+
+#: A trace of more steps is not counted with every batch, but when it has grown by a tenth; a batch would otherwise
+#: cost the more, the longer the trace is.
+_LONG = 1_000
+#: What a step is whose beginning has not come yet.
+_NOT_BEGUN = Begun(None, "", "step", "", 0, 0, "live", 0, **dict.fromkeys(Begun._fields[8:]))
+#: The keys of a batch's steps, by trace, in the order in which they came.
+Keys = Mapping[str, list[Key]]
 
 
 def apply(connection: Connection, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None) -> None:
@@ -26,71 +38,136 @@ def apply(connection: Connection, events: Iterable[Event], *, owner: str, positi
     for event in events:
         rows.add(event)
     if rows.trace_ids:
-        _write_payloads(connection, rows)
-        known = _claim_traces(connection, rows)
-        _write_roots(connection, rows)
-        _write_steps(connection, rows, known)
+        bodies.keep(connection, rows.payloads)
+        keys = _by_trace(rows)
+        made = _new_traces(connection, rows, keys)
+        known = {} if len(made) == len(rows.trace_ids) else _claim(connection, rows, keys, made)
+        _write_steps(connection, rows, keys, known)
         _write_calls(connection, rows)
         upsert(connection, notes, list(rows.notes.values()), change=("at_ns", "value"))
-        upsert(connection, step_texts, list(rows.texts.values()), change=("text",))
-        sum_up(connection, list(rows.trace_ids))
+        if keys:
+            put(connection, unsearched, [(new_id(), _queued(keys))])
+        sum_up(connection, _due(rows, keys, made, known))
     if position is not None:
         _advance(connection, owner, position)
 
 
-def _write_payloads(connection: Connection, rows: Rows) -> None:
-    stored = [{"digest": digest, **body_of(data)} for digest, data in rows.payloads.items()]
-    upsert(connection, payloads, stored, change=())
+def _by_trace(rows: Rows) -> dict[str, list[Key]]:
+    found: dict[str, list[Key]] = {}
+    for key in {**rows.begun, **rows.ended}:
+        found.setdefault(key[0], []).append(key)
+    return found
 
 
-def _claim_traces(connection: Connection, rows: Rows) -> dict[str, int]:
-    """Make sure that the trace rows exist and are ours until the commit; how many steps each one has so far."""
-    empty = {"workflow": "", "owner": rows.owner, "preview": "", **NOTHING}
-    made = [{"trace_id": trace_id, **empty, "started_ns": at_ns} for trace_id, at_ns in rows.trace_ids.items()]
-    upsert(connection, traces, made, change=())
+def _queued(keys: Keys) -> bytes:
+    of_traces = [
+        (bytes.fromhex(trace_id), bytes.fromhex("".join([key[1] for key in mine]))) for trace_id, mine in keys.items()
+    ]
+    return packb(of_traces)
+
+
+def _new_traces(connection: Connection, rows: Rows, keys: Keys) -> dict[str, bool]:
+    """Make the rows of those traces that have none, summed up where the batch holds the whole trace. Which ones were
+    made, and whether they are summed up."""
+    for trace_id, digest in rows.preview_from.items():
+        data = rows.payloads.get(digest) or bodies.fetch(connection, [digest]).get(digest, b"")
+        rows.roots[trace_id]["preview"] = preview(decoded(data))
+    wanted = {trace_id: _trace_row(trace_id, rows, keys.get(trace_id, [])) for trace_id in sorted(rows.trace_ids)}
+    if connection.dialect.name == "sqlite":
+        # nobody else writes meanwhile
+        found = select(traces.c.trace_id).where(traces.c.trace_id.in_(wanted))
+        known = set(connection.execute(found).scalars())
+        made = [trace_id for trace_id in wanted if trace_id not in known]
+        upsert(connection, traces, [wanted[trace_id] for trace_id in made], change=())
+    else:
+        insert = postgresql.insert(traces).on_conflict_do_nothing(index_elements=["trace_id"])
+        made = list(connection.execute(insert.returning(traces.c.trace_id), list(wanted.values())).scalars())
+    return {trace_id: wanted[trace_id]["counted"] == wanted[trace_id]["seq"] for trace_id in made}
+
+
+def _trace_row(trace_id: str, rows: Rows, keys: list[Key]) -> Row:
+    row = {
+        **_BLANK,
+        "trace_id": trace_id,
+        "owner": rows.owner,
+        "started_ns": rows.trace_ids[trace_id],
+        "end_plan": rows.end_plans.get(trace_id),
+        **rows.roots.get(trace_id, {}),
+        "seq": len(keys),
+    }
+    if trace_id not in rows.roots:
+        return row
+    total = summed(_told(rows, keys), lambda digest: failure_in(rows.payloads[digest]))
+    return row if total is None else row | total | {"counted": len(keys)}
+
+
+_BLANK: Row = {**dict.fromkeys(traces.columns.keys()), "workflow": "", "preview": "", **NOTHING, "counted": 0}
+
+
+def _told(rows: Rows, keys: list[Key]) -> list[Told]:
+    return [
+        Told(key[1], seq, rows.begun[key], rows.ended.get(key), _call(rows, key))
+        for seq, key in enumerate(keys)
+        if key in rows.begun
+    ]
+
+
+def _call(rows: Rows, key: Key) -> Row | None:
+    asked, call = rows.asked.get(key), rows.calls.get(key)
+    if asked is not None and call is not None and call["model_asked"] is None:
+        return call | {"model_asked": asked["model_asked"]}
+    return call or asked
+
+
+def _claim(connection: Connection, rows: Rows, keys: Keys, made: Mapping[str, bool]) -> dict[str, Row]:
+    """Hold the rows of the traces that were there, until the commit, and tell them what is new of their roots. What
+    they were before: how many steps had come, how many were counted, and which is the root."""
+    others = [trace_id for trace_id in rows.trace_ids if trace_id not in made]
     claimed = (
-        select(traces.c.trace_id, traces.c.steps)
-        .where(traces.c.trace_id.in_(rows.trace_ids))
+        select(traces.c.trace_id, traces.c.seq, traces.c.counted, traces.c.root_id)
+        .where(traces.c.trace_id.in_(others))
         .order_by(traces.c.trace_id)
         .with_for_update()
     )
-    return {row.trace_id: row.steps for row in connection.execute(claimed)}
+    known: dict[str, Row] = {row["trace_id"]: dict(row) for row in connection.execute(claimed).mappings()}
+    update_traces(connection, {trace_id: rows.roots[trace_id] for trace_id in others if trace_id in rows.roots})
+    plans = {trace_id: {"end_plan": rows.end_plans[trace_id]} for trace_id in others if trace_id in rows.end_plans}
+    update_traces(connection, plans)
+    update_traces(connection, {each: {"seq": known[each]["seq"] + len(keys[each])} for each in others if each in keys})
+    return known
 
 
-def _write_roots(connection: Connection, rows: Rows) -> None:
-    for trace_id, digest in rows.preview_from.items():
-        rows.roots[trace_id]["preview"] = preview(decoded(_payload(connection, rows, digest)))
-    update_traces(connection, rows.roots)
-    update_traces(connection, {trace_id: {"end_plan": plan} for trace_id, plan in rows.end_plans.items()})
+def _due(rows: Rows, keys: Keys, made: Mapping[str, bool], known: Mapping[str, Row]) -> list[str]:
+    """The traces that have to be counted now."""
+    due = [trace_id for trace_id, is_summed in made.items() if not is_summed]
+    for trace_id, row in known.items():
+        seq = row["seq"] + len(keys.get(trace_id, []))
+        root_came = trace_id in rows.roots or (trace_id, row["root_id"]) in rows.ended
+        if seq <= _LONG or root_came or seq * 10 >= row["counted"] * 11:
+            due.append(trace_id)
+    return due
 
 
-def _payload(connection: Connection, rows: Rows, digest: str) -> bytes:
-    if digest in rows.payloads:
-        return rows.payloads[digest]
-    row = connection.execute(select(payloads).where(payloads.c.digest == digest)).one_or_none()
-    return b"" if row is None else data_of(row)
-
-
-def _write_steps(connection: Connection, rows: Rows, known: Mapping[str, int]) -> None:
-    next_seq = dict(known)
+def _write_steps(connection: Connection, rows: Rows, keys: Keys, known: Mapping[str, Row]) -> None:
     both, begun, ended = [], [], []
-    for key in {**rows.begun, **rows.ended}:
-        trace_id, step_id = key
-        identity = {"trace_id": trace_id, "step_id": step_id, "seq": next_seq[trace_id]}
-        next_seq[trace_id] += 1
-        if key not in rows.begun:
-            ended.append({**identity, **NOT_BEGUN, **rows.ended[key], "started_ns": rows.ended[key]["ended_ns"]})
-        elif key not in rows.ended:
-            begun.append({**identity, **rows.begun[key]})
-        else:
-            both.append({**identity, **rows.begun[key], **rows.ended[key]})
+    for trace_id in sorted(keys):
+        first = known[trace_id]["seq"] if trace_id in known else 0
+        for seq, key in enumerate(keys[trace_id], first):
+            beginning, end = rows.begun.get(key), rows.ended.get(key)
+            if beginning is None:
+                at_ns = rows.ended[key].ended_ns
+                ended.append((*key, seq, *_NOT_BEGUN._replace(started_ns=at_ns), *rows.ended[key]))
+            elif end is None:
+                begun.append((*key, seq, *beginning))
+            else:
+                both.append((*key, seq, *beginning, *end))
     # seq is never changed: it keeps the order in which steps first came, for those that began in the same nanosecond
-    upsert(connection, steps, both, change=(*NOT_BEGUN, "started_ns", *_END))
-    upsert(connection, steps, begun, change=(*NOT_BEGUN, "started_ns"))
-    upsert(connection, steps, ended, change=_END)
+    put(connection, steps, sorted(both), change=(*Begun._fields, *Ended._fields))
+    put(connection, steps, sorted(begun), columns=(*_KEY, *Begun._fields), change=Begun._fields)
+    put(connection, steps, sorted(ended), change=Ended._fields)
 
 
-_END = ("ended_ns", "outcome", "output", "output_lossy", "failure", "error_type", "error_message", "end_tags")
+_KEY = ("trace_id", "step_id", "seq")
 _TOLD = tuple(column.name for column in model_calls.columns if not column.primary_key and column.name != "model_asked")
 
 
@@ -105,39 +182,18 @@ def _keyed(rows: Mapping[Key, Row]) -> list[Row]:
 
 def _advance(connection: Connection, owner: str, position: tuple[int, int]) -> None:
     """Move the owner's position on; never back, for an old batch may be applied again."""
+    segment, offset = position
+    values = {"owner": owner, "segment": segment, "offset_bytes": offset}
+    connection.execute(_advancement(connection.dialect.name), values)
+
+
+@cache
+def _advancement(dialect: str) -> Executable:
     stored = journal_positions.c
-    insert = _insert(connection.dialect.name, journal_positions)
+    insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(journal_positions)
     new = insert.excluded
-    statement = insert.on_conflict_do_update(
+    return insert.on_conflict_do_update(
         index_elements=["owner"],
         set_={"segment": new.segment, "offset_bytes": new.offset_bytes},
         where=tuple_(new.segment, new.offset_bytes) > tuple_(stored.segment, stored.offset_bytes),
     )
-    segment, offset = position
-    connection.execute(statement, {"owner": owner, "segment": segment, "offset_bytes": offset})
-
-
-def upsert(
-    connection: Connection, table: Table, rows: list[Row], *, change: tuple[str, ...], fill: tuple[str, ...] = ()
-) -> None:
-    """Insert rows; where one is there, set its ``change`` columns, and the ``fill`` columns if we know better."""
-    if rows:
-        keys = [column.name for column in table.primary_key]
-        rows.sort(key=lambda row: [row[key] for key in keys])
-        connection.execute(_upsert_statement(connection.dialect.name, table, change, fill), rows)
-
-
-@cache
-def _upsert_statement(dialect: str, table: Table, change: tuple[str, ...], fill: tuple[str, ...]) -> Insert:
-    insert = _insert(dialect, table)
-    keys = [column.name for column in table.primary_key]
-    new = insert.excluded
-    if not change:
-        return insert.on_conflict_do_nothing(index_elements=keys)
-    told = {name: new[name] for name in change}
-    known = {name: func.coalesce(new[name], table.c[name]) for name in fill}
-    return insert.on_conflict_do_update(index_elements=keys, set_={**told, **known})
-
-
-def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
