@@ -13,7 +13,7 @@ from tracer import recorder
 from tracer.config import Config, shown_url
 from tracer.errors import StoreError
 from tracer.guard import degraded
-from tracer.journal import abandoned, is_alive
+from tracer.owners import abandoned, is_alive
 from tracer.reading import open_reading
 
 

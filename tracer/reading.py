@@ -11,7 +11,7 @@ from functools import partial
 from tracer import recorder
 from tracer.errors import StoreUnreachable
 from tracer.guard import guard
-from tracer.journal import is_alive
+from tracer.owners import is_alive
 from tracer.store import Store, open_store
 from tracer.writer import adopt_abandoned
 

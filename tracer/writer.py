@@ -17,18 +17,10 @@ from tracer.codec import CodecError, identity
 from tracer.errors import StoreError
 from tracer.events import Event, Started, unpack
 from tracer.guard import report
-from tracer.journal import (
-    PORTION_BYTES,
-    START,
-    ForeignJournal,
-    Journal,
-    Position,
-    abandoned,
-    adopt,
-    discard,
-    read_folder,
-)
+from tracer.journal import PORTION_BYTES, START, Journal, Position, read_folder
 from tracer.key import NO_INPUT, store_key
+from tracer.owners import abandoned, adopt, discard
+from tracer.segments import ForeignJournal
 
 if TYPE_CHECKING:
     from tracer.store import Store

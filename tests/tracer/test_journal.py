@@ -11,19 +11,9 @@ import pytest
 
 from tests import recording
 from tests.recording import ROOT
-from tracer.journal import (
-    MAGIC,
-    START,
-    ForeignJournal,
-    Journal,
-    JournalClosed,
-    Position,
-    abandoned,
-    adopt,
-    discard,
-    is_alive,
-    read_folder,
-)
+from tracer.journal import START, Journal, JournalClosed, Position, read_folder
+from tracer.owners import abandoned, adopt, discard, is_alive
+from tracer.segments import MAGIC, ForeignJournal
 
 #: Every test here records into a project of its own.
 project = recording.project
@@ -46,7 +36,7 @@ def dead_copy(journal: Journal) -> Path:
 
 
 def frames_in(folder: Path, position: Position = START) -> list[bytes]:
-    return [frame for frame, _ in read_folder(folder, position)]
+    return [frame for frame, _ in read_folder(folder, position) if frame is not None]
 
 
 class TestAppendAndRead:
