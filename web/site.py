@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from tracer import recorder
+from tracer.adoption import adopt_abandoned
 from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.guard import guard
 from tracer.model import PayloadRef
 from tracer.store import Store
-from tracer.writer import adopt_abandoned
 from web.security import Gate
 from web.view.panel import Unreadable
 from web.view.text import sentence

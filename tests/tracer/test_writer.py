@@ -15,12 +15,14 @@ from tests import recording
 from tests.builders import Story
 from tests.recording import Project
 from tracer import recorder, step, workflow
+from tracer.adoption import adopt_abandoned
+from tracer.batches import write
 from tracer.errors import StoreUnreachable
 from tracer.events import Finished, pack
 from tracer.guard import PlayheadWarning, degraded
 from tracer.journal import START, Journal
 from tracer.store import Store, open_store
-from tracer.writer import Writer, adopt_abandoned, write
+from tracer.writer import Writer
 
 #: Every test here records into a project of its own.
 project = recording.project
