@@ -187,13 +187,12 @@ def not_begun(name: str, player: Player | None, error: Exception) -> None:
 
 def flush(timeout_s: float = 10.0) -> bool:
     """Wait until the store holds everything recorded so far in this process. False if it did not within the time."""
-    written = False
     with guard("write out what is waiting"):
         for settle in SETTLERS:
             settle()
         active = _recorder
-        written = active is None or active.flush(timeout_s)
-    return written
+        return active is None or active.flush(timeout_s)
+    return False  # the guard kept an error of ours from the caller
 
 
 def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
