@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,70 @@ class TestAppendAndRead:
             got += frames
         thread.join()
         assert [int(frame[:6]) for frame in got] == list(range(wanted))
+
+
+class TestSegments:
+    def test_the_next_one_is_made_ready_when_half_of_one_is_full(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path, "feedbeef", segment_bytes=1 << 20)
+        for _ in range(11):
+            journal.append(bytes(50_000))
+        deadline = time.monotonic() + 30
+        while journal._spares.empty():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert len(list(journal.folder.glob("*.seg"))) == 2
+        for _ in range(12):
+            journal.append(bytes(50_000))
+        assert journal.end.segment == 1
+        assert len(journal.read(START, limit=100)[0]) == 23
+        assert journal.close(written=journal.end)
+
+    @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say what is mapped")
+    def test_a_backlog_is_not_mapped(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path, "feedbeef", segment_bytes=1 << 20)
+        for _ in range(300):
+            journal.append(bytes([1]) * 100_000)
+        # The one that is written to, the one made ready, and one that the maker is about to let go of.
+        assert Path("/proc/self/maps").read_text().count(str(journal.folder)) <= 3
+        got, position = 0, START
+        while position < journal.end:
+            frames, position = journal.read(position, limit=1000)
+            assert sum(map(len, frames)) <= 5 << 20
+            got += len(frames)
+        assert got == 300
+        assert journal.close(written=position)
+
+    def test_a_finalizer_that_appends_at_any_moment_mixes_nothing(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path, "feedbeef", segment_bytes=SEGMENT)
+        made: list[bytes] = []
+
+        class Cycle:
+            def __init__(self) -> None:
+                self.itself = self
+
+            def __del__(self) -> None:
+                made.append(b"late %d" % len(made) * 40)
+                journal.append(made[-1])
+
+        before = gc.get_threshold()
+        gc.set_threshold(1)
+        try:
+            sent = [b"%d " % n * 60 for n in range(3_000)]
+            for frame in sent:
+                Cycle()
+                journal.append(frame)
+        finally:
+            gc.set_threshold(*before)
+        gc.collect()
+        assert len(made) == 3_000
+        frames: list[bytes] = []
+        position = START
+        while position < journal.end:
+            more, position = journal.read(position, limit=1000)
+            frames += more
+        assert sorted(frames) == sorted(sent + made)
+        assert frames_in(journal.folder) == frames
+        assert journal.close(written=position)
 
 
 class TestClosing:
