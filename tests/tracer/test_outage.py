@@ -167,18 +167,19 @@ class Gate:
         other.close()
 
 
-class TestAServerThatGoesAway:
-    @pytest.fixture
-    def gate(self, project: Project, postgres_url: str) -> Iterator[tuple[Gate, str]]:
-        url = make_url(postgres_url)
-        folder = url.query.get("host") or url.host
-        gate = Gate(f"{folder}/.s.PGSQL.{url.port or 5432}")
-        shown = url.set(host="127.0.0.1", port=gate.port, query={}).render_as_string(hide_password=False)
-        yield gate, shown
-        tracer.shutdown()
-        with contextlib.suppress(OSError):
-            gate.shut()
+@pytest.fixture
+def gate(project: Project, postgres_url: str) -> Iterator[tuple[Gate, str]]:
+    """A gate before an empty Postgres database, and the URL that leads through it."""
+    url = make_url(postgres_url)
+    folder = url.query.get("host") or url.host
+    gate = Gate(f"{folder}/.s.PGSQL.{url.port or 5432}")
+    yield gate, url.set(host="127.0.0.1", port=gate.port, query={}).render_as_string(hide_password=False)
+    tracer.shutdown()
+    with contextlib.suppress(OSError):
+        gate.shut()
 
+
+class TestAServerThatGoesAway:
     def test_in_the_middle_and_comes_back_gets_everything_once(
         self, project: Project, gate: tuple[Gate, str], postgres_url: str
     ) -> None:
