@@ -21,6 +21,8 @@ from tracer.reading import open_reading
 
 #: Events that wait longer than this are told of: a writer that keeps up takes well under a second.
 PATIENCE_S = 5
+#: What only delays: the journal keeps everything meanwhile.
+DELAYS = frozenset({"reach its store", "write to its store", "start its writer", "keep its writer running"})
 #: What was counted longer ago is no longer on every page; ``playhead doctor`` still says it.
 RECENT_NS = 24 * 3600 * 10**9
 
@@ -45,6 +47,11 @@ class Recording:
     def degraded(self) -> dict[str, int]:
         """What could not be done, by the words of the warning; refused traces are counted by themselves."""
         return {what: times for what, times in self._counts().items() if what != REFUSED}
+
+    @property
+    def missing(self) -> int:
+        """How often something was not recorded that should have been."""
+        return sum(times for what, times in self.degraded.items() if what not in DELAYS)
 
     @property
     def recently(self) -> bool:
@@ -72,7 +79,9 @@ class Recording:
                 "faster, or raise PLAYHEAD_JOURNAL_CAP_MB"
             )
         for what, times in self.degraded.items():
-            yield f"{times:,} times playhead could not {what}; the process said why, in a warning, the first time"
+            meaning = "nothing is lost by that" if what in DELAYS else "what it was about to record then is missing"
+            number = "once" if times == 1 else f"{times:,} times"
+            yield f"{number} playhead could not {what}: {meaning}, and a warning said why the first time"
         for _, status, waited_s in self.late():
             why = f" ({status.problem})" if status.problem else ""
             yield (

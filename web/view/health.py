@@ -44,8 +44,8 @@ def _alerts(seen: Recording) -> Iterator[str]:
         yield f"{events:,} events ({size}) have waited {_waited(max(waited_s for _, waited_s in late))} for the store"
     if seen.refused and seen.recently:
         yield f"{_times(seen.refused, 'trace')} refused: the journal was full"
-    if seen.degraded and seen.recently:
-        yield f"{_times(sum(seen.degraded.values()), 'failure')} to record"
+    if seen.missing and seen.recently:
+        yield f"{_times(seen.missing, 'failure')} to record"
 
 
 def health_of(seen: Recording) -> Health:
