@@ -2,10 +2,10 @@
 
     python benchmarks/durability.py [--events 1000000] [--steps 1000000]
 
-First a burst of small events into the journal from one thread: events a second by CPU and by wall clock, the slowest
-append, and how many are missing when they are read back. Then the resident memory of a program that calls a small
-function a million times, bare and recorded, with its store there and with its store away; each in a process of its own,
-at the first tenth, half-way and at the end.
+First a burst of small events into the journal from one thread: events a second by CPU and by wall clock, how many are
+missing when they are read back, and what an append costs that begins a new segment. Then the resident memory of a
+program that calls a small function a million times, bare and recorded, with its store there and with its store away;
+each in a process of its own, at the first tenth, half-way and at the end.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,7 @@ if how != "bare":
     waiting, refused = recorder.recorder().journal.waiting_bytes / 1e6, degraded[REFUSED]
 print(json.dumps([*seen[1:], max(peak, *seen), waiting, refused, time.perf_counter() - began]))
 """
+PACED, PER_SECOND = 400_000, 200_000
 PAYLOAD = b"started: a small step, its name, path, times and a few arguments; " * 4
 
 
@@ -68,7 +70,6 @@ def burst(events: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         journal = Journal(Path(home), "feedbeef")
         frames = [b"%07d" % n + PAYLOAD[: 200 + n % 50] for n in range(10_000)]
-        slowest_ns = 0
         cpu_ns, wall_ns = time.thread_time_ns(), time.perf_counter_ns()
         for n in range(events):
             journal.append(frames[n % 10_000])
@@ -79,17 +80,36 @@ def burst(events: int) -> None:
             wrong += sum(frame != frames[(read + n) % 10_000] for n, frame in enumerate(got))
             read += len(got)
             journal.drop_before(position)
-        # The same again, with the clock read around every append, so as not to count that above.
-        for n in range(100_000):
-            before_ns = time.perf_counter_ns()
-            journal.append(frames[n % 10_000])
-            slowest_ns = max(slowest_ns, time.perf_counter_ns() - before_ns)
+        switches_us, other = switches(journal, frames)
         journal.close(written=journal.end)
     print(f"A burst of {events:,} events of 207 to 256 bytes")
     print(f"{'events/s by CPU of the caller':36}{events / cpu_ns * 1e9:>12,.0f}")
     print(f"{'events/s by wall clock':36}{events / wall_ns * 1e9:>12,.0f}")
-    print(f"{'slowest append of 100,000 (ms)':36}{slowest_ns / 1e6:>12.2f}")
     print(f"{'missing or wrong when read back':36}{events - read + wrong:>12,}")
+    median_us, worst_us = statistics.median(switches_us), max(switches_us)
+    print(f"Then {PACED:,} events at {PER_SECOND:,} a second")
+    print(f"{'an append that begins a segment (us)':36}{median_us:>12,.0f}, {worst_us:,.0f} at worst")
+    print(f"{'other appends above 300 us':36}{other:>12,}")
+
+
+def switches(journal: Any, frames: list[bytes]) -> tuple[list[float], int]:
+    """At a fixed pace: the time of each append that began a new segment, and how many others were slow."""
+    clock = time.perf_counter_ns
+    due_ns, number, other = clock(), journal.end.segment, 0
+    taken_us: list[float] = []
+    for n in range(PACED):
+        due_ns += 10**9 // PER_SECOND
+        while clock() < due_ns:
+            pass
+        before_ns = clock()
+        journal.append(frames[n % 10_000])
+        took_us = (clock() - before_ns) / 1e3
+        if journal.end.segment != number:
+            number = journal.end.segment
+            taken_us.append(took_us)
+        elif took_us > 300:
+            other += 1
+    return taken_us, other
 
 
 def weigh(how: str, steps: int) -> list[float]:

@@ -15,7 +15,7 @@ from tracer.batches import BATCH, events_of, write
 from tracer.guard import report
 from tracer.journal import PORTION_BYTES, START, Position, read_folder
 from tracer.key import store_key
-from tracer.owners import abandoned, adopt, discard, sweep
+from tracer.owners import abandoned, adopt, discard, pid_of, sweep
 from tracer.segments import ForeignJournal, path_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ def _drain(store: Store, folder: Path, home: Path) -> Adopted:
         events += len(frames)
         for number in torn:
             damaged[path_of(folder, number)] = None
+    # So that readers on other machines, who can't see its lock, know that it is gone too.
+    store.announce(owner, pid=pid_of(owner))
+    store.withdraw(owner)
     health.keep(home, owner, health.degraded_of(folder))
     kept = tuple(_set_aside(path, home) for path in damaged)
     discard(folder)

@@ -26,11 +26,10 @@ _STATUS_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One recording process. Times are epoch nanoseconds; ``behind_since_ns`` is 0 where nothing waits, ``problem`` why
+    """One recording process. ``behind_since_ns``, in epoch nanoseconds, is 0 where nothing waits; ``problem`` is why
     the store did not take the last batch. ``degraded`` counts what it could not do, by the words of the warning."""
 
     pid: int = 0
-    at_ns: int = 0
     queued_events: int = 0
     queued_bytes: int = 0
     behind_since_ns: int = 0

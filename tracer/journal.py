@@ -33,7 +33,7 @@ from tracer.segments import (
     path_of,
 )
 
-SEGMENT_BYTES = 4 << 20
+SEGMENT_BYTES = 2 << 20
 #: Frames are handed out in portions of about this size, so that a reader never holds a whole backlog in memory.
 PORTION_BYTES = 4 << 20
 #: How long an append waits for a segment that is being made for it, before it makes one for itself.
@@ -87,7 +87,7 @@ class Journal:
         self._memory = segment.memory
         self._number = 0
         self._offset = len(MAGIC)
-        #: Up to where frames may go now: to the end (but for a header's zeros), or first to the middle.
+        #: Up to where frames may go now: to the end (but for a header's zeros), or in the first one to the middle.
         self._end = segment_bytes - HEADER.size
         self._limit = segment_bytes // 2
 
@@ -136,16 +136,17 @@ class Journal:
             segment.drop()
             return
         end = segment.size - HEADER.size
-        limit = max(segment.size // 2, len(MAGIC) + size)
         self._retired = self._segment
         # Without a call in between: a finalizer sees the one or the other.
         self._before[segment.number] = self._before[number] + self._offset
         self._segment = segment
         self._memory = segment.memory
         self._end = end
-        self._limit = limit
+        self._limit = end
         self._number = segment.number
         self._offset = len(MAGIC)
+        # At once: who has filled one segment will fill more. Who has not filled half of one needs no second.
+        self._ask()
 
     def _next_segment(self, size: int) -> Segment:
         needed = size + len(MAGIC) + HEADER.size
@@ -225,13 +226,18 @@ class Journal:
         for number in gone:
             path_of(self.folder, number).unlink(missing_ok=True)
 
+    def refuse(self) -> None:
+        """Take no more: whoever appends gets JournalClosed. What is in it can still be read."""
+        with self._lock:
+            # What comes now finds no room, and then this.
+            self._closed = True
+            self._limit = 0
+
     def close(self, *, written: Position) -> bool:
         """Let go of the folder. It is deleted, and True returned, when nothing was appended behind ``written``."""
         with self._lock:
             everything = written >= (self._number, self._offset)
-            # What comes now finds no room, and then this.
-            self._closed = True
-            self._limit = 0
+            self.refuse()
             self._wishes.put(False)
             awaited, self._awaited = self._awaited, 0
         for _ in range(awaited):

@@ -125,6 +125,11 @@ def host_of(owner: str) -> str:
     return owner.split("-", 1)[-1].rsplit("-", 2)[0]
 
 
+def pid_of(owner: str) -> int:
+    pid = owner.rsplit("-", 2)[-2]
+    return int(pid) if pid.isdecimal() else 0
+
+
 def sweep(home: Path) -> None:
     """Clear away what processes left that were killed while they made their journal."""
     for making in (home / JOURNALS).glob(".*-*"):

@@ -31,14 +31,13 @@ class Recovered:
 def recover(*, all_hosts: bool = False) -> Iterator[Recovered]:
     """Adopt one journal after the other. Raises StoreUnreachable, and ConfigError for a setting that can't be."""
     config = recorder.current_config()
-    dead: set[str] = set()
-    with open_store(config.database_url, alive=lambda owner: owner not in dead) as store:
+    # With nobody to ask who lives, an open trace is interrupted when its owner was adopted.
+    with open_store(config.database_url) as store:
+        before = _interrupted(store)
         for each in adopting(store, config.home, config.store_tag, all_hosts=all_hosts):
-            dead.clear()
-            others = _interrupted(store)
-            dead.add(each.owner)
-            interrupted = _interrupted(store) - others
-            yield Recovered(each.owner, each.events, interrupted, each.damaged, each.problem)
+            interrupted = _interrupted(store)
+            yield Recovered(each.owner, each.events, interrupted - before, each.damaged, each.problem)
+            before = interrupted
     if not all_hosts:
         for folder in elsewhere(config.home, config.store_tag):
             host = host_of(folder.name)

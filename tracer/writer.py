@@ -46,6 +46,7 @@ class Writer:
         self._failed_rounds = 0
         self._written = 0
         self._behind_since_ns = 0
+        self._told = health.Status()
         self.problem: str | None = None
         self._thread: threading.Thread | None = None
         guard.tell(self._tell)
@@ -176,7 +177,6 @@ class Writer:
             self._behind_since_ns = time.time_ns()
         status = health.Status(
             pid=os.getpid(),
-            at_ns=time.time_ns(),
             queued_events=max(0, queued),
             queued_bytes=self._journal.waiting_bytes if queued > 0 else 0,
             behind_since_ns=self._behind_since_ns,
@@ -184,5 +184,24 @@ class Writer:
             degraded=guard.untold(),
             problem=self.problem or "",
         )
-        with contextlib.suppress(OSError):  # the disk is full, or the folder gone: it is told where there is room again
+        if status == self._told and self._journal.folder.exists():
+            return
+        try:
             health.write_status(self._journal.folder, status)
+        except FileNotFoundError:
+            self._desert()
+        except OSError:
+            pass  # the disk is full: it is told where there is room again
+        else:
+            self._told = status
+
+    def _desert(self) -> None:
+        """Somebody deleted the journal's folder: what is still in memory is written, and the next event begins a new
+        journal, with another writer."""
+        if not self._closing.is_set():
+            self._closing.set()
+            self._journal.refuse()
+            report(
+                "find its journal's folder, which was deleted with what was in it, and records into a new one",
+                str(self._journal.folder),
+            )

@@ -306,19 +306,28 @@ class TestAFullDisk:
 
 
 class TestAHome:
-    def test_that_is_deleted_costs_what_was_in_it_and_no_more(self, project: Project) -> None:
-        ran = project.python(
+    def test_that_is_deleted_is_said_and_recording_goes_on_in_a_new_one(self, project: Project, start: Start) -> None:
+        child = start(
             "import os, shutil, tracer\n"
             "from tracer import workflow\n"
             "flow = workflow(name='flow')(lambda x: x)\n"
-            "flow(1); tracer.flush()\n"
+            "assert flow(1) and tracer.flush()\n"
             "shutil.rmtree(os.environ['PLAYHEAD_HOME'])\n"
-            "print([flow(n) for n in range(2000)], tracer.flush(1))\n",
-            PLAYHEAD_STRICT="0",
+            "number = 2\n"
+            "from tracer.guard import degraded\n"
+            "while not any('deleted' in what for what in degraded):\n"
+            "    assert flow(number) == number\n"
+            "    tracer.flush(0.1)\n"
+            "    number += 1\n"
+            "flow(-1)\n"
+            "say(tracer.flush(30))\n"
         )
-        assert ran.returncode == 0, ran.stderr
-        assert ran.stdout.startswith(f"{list(range(2000))} ")
-        assert "Traceback" not in ran.stderr
+        assert child.hear() == "True"
+        child.go_on()
+        said = child.end()
+        assert "PlayheadWarning: playhead could not find its journal's folder, which was deleted" in said
+        assert "Traceback" not in said
+        assert -1 in outputs(project)
 
 
 class TestPastTheCap:

@@ -127,7 +127,8 @@ class TestRecover:
 
 class TestAnotherHost:
     def test_has_its_journals_told_of_and_taken_when_asked(self, project: Project) -> None:
-        story = Story().finish()
+        story = Story()
+        story.begin("draft")
         folder = on_another_host(leave_behind(project.home, [pack(event) for event in story.events]))
         (told,) = json.loads(run("--json").stdout)
         assert (told["owner"], told["events"]) == (folder.name, 0)
@@ -135,7 +136,9 @@ class TestAnotherHost:
         assert any("journals of far-away lie here" in problem for problem in examine().problems)
         assert "Brought in 2 events of 1 processes." in run("--all-hosts").output
         assert not folder.exists()
-        assert len(project.traces()) == 1
+        # No lock of that machine is seen here, and still the trace does not seem to run for ever.
+        (trace,) = project.traces()
+        assert [each.status for each in trace.steps] == ["interrupted"] * 2
 
     def test_that_still_holds_its_lock_keeps_its_journal(self, project: Project) -> None:
         journal = Journal(project.home, recorder.current_config().store_tag)
@@ -150,8 +153,8 @@ class TestAnotherHost:
         folder = leave_behind(project.home, [pack(event) for event in story.events])
         folder.rename(folder.with_name(folder.name.replace(host_of(folder.name), "c0ffee123456")))
         assert elsewhere(project.home, recorder.current_config().store_tag) == []
-        with open_reading() as store:
-            assert len(store.traces()) == 1
+        (trace,) = project.traces()
+        assert trace.summary.status == "completed"
 
 
 FRAMES = [bytes([65 + n % 26]) * (40 + 37 * n % 700) for n in range(60)]
