@@ -120,7 +120,13 @@ def _changing(home: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    empty: dict[str, Any] = {"counts": {}, "owners": {}, "last_ns": 0}
-    with contextlib.suppress(OSError, ValueError):
-        return {**empty, **json.loads(path.read_text())}
-    return empty
+    """The kept counts; none where there is no file, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+        held = json.loads(path.read_text())
+        owners = {str(owner): _counts(told) for owner, told in held["owners"].items()}
+        return {"counts": _counts(held["counts"]), "owners": owners, "last_ns": int(held["last_ns"])}
+    return {"counts": {}, "owners": {}, "last_ns": 0}
+
+
+def _counts(told: Mapping[Any, Any]) -> dict[str, int]:
+    return {str(what): int(times) for what, times in told.items()}
