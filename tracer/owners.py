@@ -23,14 +23,14 @@ _HOST = os.uname().nodename
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: A folder that is this old and still has no name was begun by a process that was killed in the middle of it.
 _UNFINISHED_S = 60.0
-#: Every lock that this process holds: a forked child shares them, and would keep them when its parent is gone.
-_held: set[int] = set()
+#: The descriptor of every lock that this process holds, and which file it is: a forked child shares them, and would
+#: keep them when its parent is gone.
+_held: dict[int, tuple[int, int]] = {}
 
 
 def _forked() -> None:
-    for fd in _held:
-        os.close(fd)
-    _held.clear()
+    for fd in list(_held):
+        let_go(fd)
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -61,10 +61,13 @@ def make_folder(journals: Path, owner: str) -> tuple[Path, int]:
 
 
 def let_go(fd: int) -> None:
-    """Close a lock's descriptor. In a forked child that is done already."""
-    if fd in _held:
-        _held.discard(fd)
-        os.close(fd)
+    """Close a lock's descriptor. In a forked child that is done already; where the process closed all its descriptors,
+    as daemons do, the number may be another file's by now."""
+    file = _held.pop(fd, None)
+    if file is not None:
+        with contextlib.suppress(OSError):
+            if _file(fd) == file:
+                os.close(fd)
 
 
 def discard(folder: Path) -> None:
@@ -142,8 +145,13 @@ def sweep(home: Path) -> None:
 
 def _open(folder: Path, more: int = 0) -> int:
     fd = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CLOEXEC | more, 0o600)
-    _held.add(fd)
+    _held[fd] = _file(fd)
     return fd
+
+
+def _file(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def _locked(fd: int) -> bool:

@@ -11,7 +11,6 @@ import mmap
 import os
 import re
 import zlib
-from functools import cache
 from pathlib import Path
 from struct import Struct
 from typing import Callable, Iterator
@@ -71,15 +70,14 @@ def _touch(memory: mmap.mmap, size: int) -> None:
     """Have every page there and writable. The system does it in one call, without the interpreter's lock."""
     done = 0
     with contextlib.suppress(OSError):
-        done = os.readv(_zeros(), [memory])
+        # Opened each time: a descriptor that is kept may be another file's by then, in a process that closes them all.
+        zeros = os.open("/dev/zero", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            done = os.readv(zeros, [memory])
+        finally:
+            os.close(zeros)
     for page in range(done, size, mmap.PAGESIZE):
         memory[page] = 0
-
-
-@cache
-def _zeros() -> int:
-    # Kept open: each system call more is one more wait for the interpreter's lock, of 5 ms beside a busy thread.
-    return os.open("/dev/zero", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def path_of(folder: Path, number: int) -> Path:

@@ -273,6 +273,23 @@ class TestOwners:
         assert abandoned(tmp_path, "feedbeef") == [journal.folder]
         assert is_alive(tmp_path, "feedbeef-other-1-a")
 
+    def test_a_lock_whose_number_is_another_files_by_now_is_not_closed(self, tmp_path: Path) -> None:
+        source = (
+            "import os, pathlib, sys; from tracer.journal import Journal\n"
+            "journal = Journal(pathlib.Path(sys.argv[1]), 'feedbeef')\n"
+            "os.closerange(3, 50)\n"
+            "mine = [open(os.devnull, 'wb') for _ in range(20)]\n"
+            "assert journal._lock_fd in {each.fileno() for each in mine}\n"
+            "journal.append(b'frame')\n"
+            "journal.close(written=journal.end)\n"
+            "if os.fork() == 0: os._exit(0)\n"
+            "print(len([os.fstat(each.fileno()) for each in mine]))\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", source, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert ran.stdout == "20\n", ran.stderr
+
     def test_a_disk_without_room_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
         source = (
             "import pathlib, resource, sys; from tracer.journal import Journal, START\n"
