@@ -45,11 +45,14 @@ ROOMS = {
     "tail": {"errors"},
     "declared": set(),
     "store": {"codec", "errors", "events", "model", "pricing", "wire"},
-    "journal": {"events", "errors", "ids"},
+    "owners": set(),
+    "segments": set(),
+    "journal": {"owners", "segments"},
+    "health": set(),
 }
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
-READERS_AND_WRITERS = {"recording", "writer", "reading", "cli"}
+READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "cli"}
 
 #: What `import tracer` must not load: it stands at the top of every file of a user's pipeline.
 HEAVY = (

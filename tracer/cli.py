@@ -1,4 +1,5 @@
-"""The command line: ``ls``, ``show``, ``doctor`` and ``db upgrade``. The other floors join theirs by entry points.
+"""The command line: ``ls``, ``show``, ``recover``, ``doctor`` and ``db upgrade``. The other floors join theirs by
+entry points.
 
 Exit codes: 0 done, 1 the replayed workflow raised or two traces differ, 2 wrong use, 3 a replay stopped, 4 store
 unreachable. Every error is one line on standard error that says what to do.
@@ -152,15 +153,45 @@ def trace_as_json(trace: Any, value_of: Any) -> dict[str, Any]:
     return {**summary, "duration_ns": trace.summary.duration_ns, "entry": plain(trace.entry), "steps": steps}
 
 
-@main.command("doctor")
+@main.command("recover")
+@click.option("--all-hosts", is_flag=True, help="Also what other machines left here. None of them may record here now.")
 @as_json
-def doctor_command(*, as_json: bool) -> None:
+def recover_command(*, all_hosts: bool, as_json: bool) -> None:
+    """Bring what killed processes left in their journals into the store, and say what came of it.
+
+    Whatever opens the store does the same by itself; this says what it did.
+    """
+    from tracer.recover import recover  # noqa: PLC0415
+
+    found = list(recover(all_hosts=all_hosts))
+    if as_json:
+        print_json([{**asdict(each), "damaged": [str(path) for path in each.damaged]} for each in found])
+        return
+    brought = [each for each in found if not each.problem]
+    for each in brought:
+        click.echo(inert(f"{each.owner}: {each.events:,} events, {each.interrupted:,} traces interrupted"))
+    for each in found:
+        for path in each.damaged:
+            click.echo(inert(f"a part of {each.owner} was damaged and is lost; the file is kept: {path}"), err=True)
+        if each.problem:
+            click.echo(inert(f"{each.owner} stays where it is: {each.problem}"), err=True)
+    events = sum(each.events for each in brought)
+    click.echo(f"Brought in {events:,} events of {len(brought)} processes." if brought else "Nothing to bring in.")
+
+
+@main.command("doctor")
+@click.option("--forget", is_flag=True, help="First set the counts of processes that are gone back to zero.")
+@as_json
+def doctor_command(*, forget: bool, as_json: bool) -> None:
     """Say what is recorded to where, and what is waiting, refused or wrong."""
+    from tracer import health, recorder  # noqa: PLC0415
     from tracer.doctor import examine  # noqa: PLC0415
 
+    if forget:
+        health.forget(recorder.current_config().home)
     report = examine()
     if as_json:
-        print_json(report.facts)
+        print_json({**report.facts, "problems": report.problems})
     else:
         for name, value in report.facts.items():
             click.echo(f"{name.replace('_', ' '):<22} {inert(str(value))}")

@@ -97,7 +97,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         sample=_from(env, "sample", overrides.get("sample"), "PLAYHEAD_SAMPLE_RATE"),
         strict=_switch(env, overrides, "strict", "PLAYHEAD_STRICT", default=False),
         redact=_rules(overrides.get("redact")),
-        journal_cap_bytes=overrides.get("journal_cap_bytes") or 1 << 30,
+        journal_cap_bytes=overrides.get("journal_cap_bytes") or _cap(env.get("PLAYHEAD_JOURNAL_CAP_MB", "")),
     )
 
 
@@ -165,6 +165,14 @@ def _levels(env: Mapping[str, str], given: Any) -> tuple[tuple[str, CaptureName]
         return tuple((str(pattern), Capture.of(level).name.lower()) for pattern, level in rules)  # type: ignore[misc]
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from None
+
+
+def _cap(text: str) -> int:
+    if not text.strip():
+        return 1 << 30
+    if not re.fullmatch(r"[1-9]\d{0,8}", text.strip()):
+        raise ConfigError(f"PLAYHEAD_JOURNAL_CAP_MB is {text!r}; it takes a whole number of megabytes, 1 or more")
+    return int(text) << 20
 
 
 def _rules(rules: Any) -> tuple[RedactionRule, ...]:

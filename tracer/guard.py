@@ -12,16 +12,23 @@ import threading
 import warnings
 from collections import Counter
 from types import TracebackType
+from typing import Callable
 
 
 class PlayheadWarning(UserWarning):
     """playhead could not record something. The workflow itself is not affected."""
 
 
+#: Past the journal's cap new traces are refused: this completes the sentence, and counts them.
+REFUSED = "keep up: its journal is full and new traces are refused"
+
 #: How often each kind of thing went wrong in this process: ``playhead doctor`` and the viewer show it.
 degraded: Counter[str] = Counter()
-# Guards the counter, whose += is two steps.
-_lock = threading.Lock()
+#: The part of it that nothing tells of yet that outlives this process.
+_untold: Counter[str] = Counter()
+_teller: Callable[[], None] | None = None
+# Guards the counters, whose += is two steps. Reentrant: the collector may run a finalizer that reports.
+_lock = threading.RLock()
 
 
 def is_strict() -> bool:
@@ -53,8 +60,11 @@ class guard:  # noqa: N801 - used like a function: ``with guard("record a step")
 
 
 def _after_fork_in_child() -> None:
-    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
-    _lock = threading.Lock()
+    global _lock, _teller  # noqa: PLW0603 - another thread of the parent may have held it; the counts are the parent's
+    _lock = threading.RLock()
+    _teller = None
+    degraded.clear()
+    _untold.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
@@ -71,7 +81,11 @@ def report(what: str, error: BaseException | str) -> None:
     """Count a failure, and say so the first time."""
     with _lock:
         degraded[what] += 1
+        _untold[what] += 1
         first = degraded[what] == 1
+    if _teller is not None:
+        with contextlib.suppress(Exception):
+            _teller()
     if first:
         # A filter that makes errors of warnings, or a hook that fails, must not reach the user's call.
         with contextlib.suppress(Exception):
@@ -81,3 +95,29 @@ def report(what: str, error: BaseException | str) -> None:
                 PlayheadWarning,
                 stacklevel=3,
             )
+
+
+def tell(teller: Callable[[], None]) -> None:
+    """Whom to call when something went wrong, so that other processes hear of it."""
+    global _teller  # noqa: PLW0603 - one per process, as the counters
+    _teller = teller
+
+
+def tell_no_more(teller: Callable[[], None]) -> None:
+    global _teller  # noqa: PLW0603
+    if _teller == teller:
+        _teller = None
+
+
+def untold() -> dict[str, int]:
+    """What went wrong here that is in no kept count yet."""
+    with _lock:
+        return dict(_untold)
+
+
+def take() -> dict[str, int]:
+    """The same, for who keeps it: from now on it is told of."""
+    with _lock:
+        taken = dict(_untold)
+        _untold.clear()
+    return taken

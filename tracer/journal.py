@@ -4,34 +4,40 @@ Bytes copied into a shared mapping belong to the kernel the moment they are copi
 process, kill -9 included (not the loss of power: see docs/adr/0002). So the journal is both the flight recorder and
 the queue between the user's threads and the writer; there is no second queue.
 
-A process owns one folder, ``<store tag>-<host>-<pid>-<start>``, and holds a lock on its file ``owner`` for as long as
-it lives. Segments are named by number and start with MAGIC. A frame is its length, its CRC-32 and its bytes; a length
-of zero, or a checksum that does not hold, ends a segment. What is not wholly read is never deleted.
+A process owns one folder, ``<store tag>-<host>-<pid>-<start>`` (``tracer.owners``), of segments named by number
+(``tracer.segments``). Only the segment that is written to and the one made ready to come next are mapped; what waits in
+the others is read back from their files. What is not wholly read is never deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import mmap
-import os
+import itertools
 import threading
-import time
-import zlib
+from mmap import mmap
 from pathlib import Path
-from struct import Struct
+from queue import Empty, SimpleQueue
 from typing import Iterator, NamedTuple
+from zlib import crc32
 
-MAGIC = b"playhd01"
-SEGMENT_BYTES = 4 << 20
+from tracer.owners import JOURNALS, discard, let_go, make_folder, new_owner
+from tracer.segments import (
+    HEADER,
+    MAGIC,
+    Segment,
+    check_magic,
+    frames_of,
+    has_frames,
+    numbers_in,
+    opened,
+    path_of,
+)
+
+SEGMENT_BYTES = 2 << 20
 #: Frames are handed out in portions of about this size, so that a reader never holds a whole backlog in memory.
-PORTION_BYTES = 16 << 20
-_HEADER = Struct("<II")
-_LOCK_FILE = "owner"
-#: Not from socket, whose import would cost more than all else here.
-_HOST = os.uname().nodename
-#: The length that closes a full segment: "go on in the next one".
-_NEXT = 0xFFFF_FFFF
+PORTION_BYTES = 4 << 20
+#: How long an append waits for a segment that is being made for it, before it makes one for itself.
+_PATIENCE_S = 0.02
 
 
 class Position(NamedTuple):
@@ -48,57 +54,42 @@ class JournalClosed(OSError):
     """This journal was let go of: its process records into another one, or no more."""
 
 
-class ForeignJournal(ValueError):
-    """A journal that another version of playhead wrote: not to be read, and not to be deleted."""
-
-
-class _Segment:
-    """One mapped file. Its pages are touched when it is made, so that an append never waits for one."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self.size = size
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            # Reserve the blocks now: a full disk must fail here, as an error, and not later, as a SIGBUS.
-            _reserve(fd, size)
-            self.memory = mmap.mmap(fd, size)
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(fd)
-        for page in range(0, size, mmap.PAGESIZE):
-            self.memory[page] = 0
-        self.memory[: len(MAGIC)] = MAGIC
-
-
-def _reserve(fd: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, 0, size)
-    else:  # macOS has no such call; written zeros reserve as well
-        os.write(fd, bytes(size))
-
-
 class Journal:
     """The journal of this process. ``append`` is for any thread; ``read`` and ``drop_before`` are for one writer."""
 
     def __init__(self, home: Path, store_tag: str, *, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self.owner = f"{store_tag}-{_HOST}-{os.getpid()}-{time.time_ns():x}"
+        self.owner = new_owner(store_tag)
         self._segment_bytes = segment_bytes
-        self.folder, self._lock_fd = _make_folder(home / "journal", self.owner)
+        self.folder, self._lock_fd = make_folder(home / JOURNALS, self.owner)
         # Guards all below, for the length of one copy. Reentrant: the collector may run a finalizer that appends.
         self._lock = threading.RLock()
+        self._numbers = itertools.count()
         try:
-            self._segments: dict[int, _Segment] = {0: _Segment(self._path(0), segment_bytes)}
+            segment = Segment(self.folder, next(self._numbers), segment_bytes)
         except OSError:
             discard(self.folder)
-            self.forget_lock()
+            let_go(self._lock_fd)
             raise
-        #: How many bytes of journal come before each segment.
+        #: How many frames were appended.
+        self.appended = 0
+        #: How many bytes of journal come before each segment that the store does not have all of.
         self._before: dict[int, int] = {0: 0}
+        self._dropped_bytes = len(MAGIC)
+        self._closed = False
+        # What the maker's thread is asked for (False: to end), and what it made (None: it could not).
+        self._wishes: SimpleQueue[bool] = SimpleQueue()
+        self._spares: SimpleQueue[Segment | None] = SimpleQueue()
+        self._maker: threading.Thread | None = None
+        self._awaited = 0
+        #: A full segment, for the maker to unmap.
+        self._retired: Segment | None = None
+        self._segment = segment
+        self._memory = segment.memory
         self._number = 0
         self._offset = len(MAGIC)
-        self._dropped_bytes = self._bytes_until(START)
+        #: Up to where frames may go now: to the end (but for a header's zeros), or in the first one to the middle.
+        self._end = segment_bytes - HEADER.size
+        self._limit = segment_bytes // 2
 
     @property
     def end(self) -> Position:
@@ -109,186 +100,172 @@ class Journal:
     def waiting_bytes(self) -> int:
         """Bytes appended that the store does not have yet."""
         with self._lock:
-            return self._bytes_until(Position(self._number, self._offset)) - self._dropped_bytes
+            return self._before[self._number] + self._offset - self._dropped_bytes
 
     def append(self, frame: bytes) -> None:
         """Copy one frame in. Raises JournalClosed, or OSError when a new segment can't be made (the disk is full)."""
-        size = len(frame)
-        header = _HEADER.pack(size, zlib.crc32(frame))
+        size = len(frame) + 8
+        header = HEADER.pack(size - 8, crc32(frame))
         with self._lock:
-            if self._number not in self._segments:
-                raise JournalClosed("the journal was closed")
-            begin = self._offset
-            end = begin + 8 + size
-            # Room is kept for the closing frame of the segment.
-            if end + 8 > self._segments[self._number].size:
-                self._next_segment(size)
+            while True:
+                # From here to the claim nothing is called and nothing allocated that the collector counts: it might run
+                # a finalizer that appends as well. Behind the claim it may.
                 begin = self._offset
-                end = begin + 8 + size
-            # Claimed before anything is copied: a finalizer that the collector runs right here may append as well.
+                end = begin + size
+                if end <= self._limit:
+                    break
+                self._make_room(size)
             self._offset = end
-            memory = self._segments[self._number].memory
-            # The bytes first, their header last: a header is only ever seen with its frame behind it.
-            memory[begin + 8 : end] = frame
+            memory = self._memory
+            # The header first: should this be all, a reader can step over it to what a finalizer put behind.
             memory[begin : begin + 8] = header
+            memory[begin + 8 : end] = frame
+            self.appended += 1
 
-    def _next_segment(self, frame_bytes: int) -> None:
-        number = self._number + 1
-        size = max(self._segment_bytes, frame_bytes + len(MAGIC) + 16)
-        segment = _Segment(self._path(number), size)
-        self._segments[self._number].memory[self._offset : self._offset + 8] = _HEADER.pack(_NEXT, 0)
-        self._segments[number] = segment
-        self._before[number] = self._before[self._number] + self._offset
-        self._number = number
+    def _make_room(self, size: int) -> None:
+        """Have a place for ``size`` bytes: in the second half of this segment, or in the next one."""
+        if self._closed:
+            raise JournalClosed("the journal was closed")
+        if self._offset + size <= self._end:
+            self._limit = self._end
+            self._ask()
+            return
+        number = self._number
+        segment = self._next_segment(size)
+        if self._number != number:  # a finalizer that ran meanwhile has been here
+            segment.drop()
+            return
+        end = segment.size - HEADER.size
+        self._retired = self._segment
+        # Without a call in between: a finalizer sees the one or the other.
+        self._before[segment.number] = self._before[number] + self._offset
+        self._segment = segment
+        self._memory = segment.memory
+        self._end = end
+        self._limit = end
+        self._number = segment.number
         self._offset = len(MAGIC)
+        # At once: who has filled one segment will fill more. Who has not filled half of one needs no second.
+        self._ask()
+
+    def _next_segment(self, size: int) -> Segment:
+        needed = size + len(MAGIC) + HEADER.size
+        while self._awaited:
+            try:
+                # Bounded: the maker may be in a finalizer that waits for our lock.
+                spare = self._spares.get(timeout=_PATIENCE_S)
+            except Empty:
+                break
+            self._awaited -= 1
+            if spare is not None:
+                if spare.number > self._number and spare.size >= needed:
+                    return spare
+                spare.drop()
+        return Segment(self.folder, next(self._numbers), max(self._segment_bytes, needed))
+
+    def _ask(self) -> None:
+        """Have the next segment made ready, so that the append that fills this one does not wait for it."""
+        if self._awaited:
+            return
+        if self._maker is None:
+            maker = threading.Thread(target=self._make, name="playhead-journal", daemon=True)
+            with contextlib.suppress(RuntimeError):  # no more threads, or the interpreter is ending
+                maker.start()
+                self._maker = maker
+        if self._maker is not None:
+            self._awaited += 1
+            self._wishes.put(True)
+
+    def _make(self) -> None:
+        while self._wishes.get():
+            spare = None
+            with contextlib.suppress(OSError, MemoryError):  # the append that needs it tries for itself, and says so
+                spare = Segment(self.folder, next(self._numbers), self._segment_bytes)
+            self._spares.put(spare)
+            self._retired = None
 
     def read(self, position: Position, *, limit: int) -> tuple[list[bytes], Position]:
-        """Up to ``limit`` frames behind ``position``, and the position behind the last of them."""
-        end = self.end
+        """Up to ``limit`` frames behind ``position``, and the position behind the last of them. A frame that was
+        damaged on disk comes back empty."""
+        with self._lock:
+            end = Position(self._number, self._offset)
+            memory = self._memory
+            later = sorted(number for number in self._before if number > position.segment)
         frames: list[bytes] = []
         number, offset = position
         portion_bytes = 0
-        while len(frames) < limit and portion_bytes < PORTION_BYTES and (number, offset) < end:
-            memory = self._segments[number].memory
-            size, _ = _HEADER.unpack_from(memory, offset)
-            if size == _NEXT:
-                number, offset = number + 1, len(MAGIC)
-                continue
-            frames.append(memory[offset + 8 : offset + 8 + size])
-            offset += 8 + size
-            portion_bytes += size
+        while (number, offset) < end and len(frames) < limit and portion_bytes < PORTION_BYTES:
+            for frame, behind in self._frames(number, offset, end, memory):
+                frames.append(frame or b"")
+                portion_bytes += behind - offset
+                offset = behind
+                if len(frames) == limit or portion_bytes >= PORTION_BYTES:
+                    break
+            else:
+                if number < end.segment:
+                    number, offset = later.pop(0), len(MAGIC)
         return frames, Position(number, offset)
+
+    def _frames(self, number: int, offset: int, end: Position, memory: mmap) -> Iterator[tuple[bytes | None, int]]:
+        if number == end.segment:
+            yield from frames_of(lambda at, size: memory[at : at + size], offset, end.offset, torn_end=False)
+            return
+        try:
+            with opened(path_of(self.folder, number)) as (read_at, until):
+                yield from frames_of(read_at, offset, until, torn_end=False)
+        except FileNotFoundError:  # somebody deleted it; what comes behind it is still to be had
+            yield None, offset
 
     def drop_before(self, position: Position) -> None:
         """The store has everything before ``position``: delete the segments that lie wholly before it."""
         with self._lock:
-            self._dropped_bytes = self._bytes_until(position)
-            gone = {number: self._segments.pop(number) for number in list(self._segments) if number < position.segment}
+            self._dropped_bytes = self._before[position.segment] + position.offset
+            gone = [number for number in self._before if number < position.segment]
             for number in gone:
                 del self._before[number]
-        for number, segment in gone.items():
-            segment.memory.close()
-            self._path(number).unlink(missing_ok=True)
+        for number in gone:
+            path_of(self.folder, number).unlink(missing_ok=True)
+
+    def refuse(self) -> None:
+        """Take no more: whoever appends gets JournalClosed. What is in it can still be read."""
+        with self._lock:
+            # What comes now finds no room, and then this.
+            self._closed = True
+            self._limit = 0
 
     def close(self, *, written: Position) -> bool:
         """Let go of the folder. It is deleted, and True returned, when nothing was appended behind ``written``."""
         with self._lock:
             everything = written >= (self._number, self._offset)
-            segments = list(self._segments.values())
-            self._segments.clear()
-        for segment in segments:
-            segment.memory.close()
+            self.refuse()
+            self._wishes.put(False)
+            awaited, self._awaited = self._awaited, 0
+        for _ in range(awaited):
+            with contextlib.suppress(Empty):
+                spare = self._spares.get(timeout=1.0)
+                if spare is not None:
+                    spare.drop()
+        self._retired = None
         if everything:
             discard(self.folder)
         self.forget_lock()
         return everything
 
     def forget_lock(self) -> None:
-        """Close the lock's descriptor; in a forked child this leaves the parent's lock as it is."""
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
-
-    def _bytes_until(self, position: Position) -> int:
-        return self._before[position.segment] + position.offset
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:08d}.seg"
+        """Let go of the lock, as a forked child must; its parent keeps it."""
+        let_go(self._lock_fd)
 
 
-def _make_folder(journals: Path, owner: str) -> tuple[Path, int]:
-    """A journal's folder and the descriptor that holds its lock. It gets its name when it is locked: a folder that
-    others can see is never without its living owner."""
-    making = journals / f".{owner}"
-    making.mkdir(parents=True, mode=0o700)
-    lock_fd = os.open(making / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return making.rename(journals / owner), lock_fd
-    except OSError:
-        os.close(lock_fd)
-        discard(making)
-        raise
-
-
-def discard(folder: Path) -> None:
-    """Delete a journal of which the store has everything. Segments first and the lock's file last: whoever is killed
-    half-way leaves a journal that can still be adopted."""
-    with contextlib.suppress(OSError):  # another adopter may have been here, or the whole home is gone
-        for path in sorted(folder.iterdir(), key=lambda path: (path.name == _LOCK_FILE, path.name)):
-            path.unlink(missing_ok=True)
-        folder.rmdir()
-
-
-def is_alive(home: Path, owner: str) -> bool:
-    """Whether the process that owns this journal still runs. An owner on another machine is given the benefit."""
-    if _host_of(owner) != _HOST:
-        return True
-    try:
-        fd = os.open(home / "journal" / owner / _LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return not _locked(fd)
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def adopt(folder: Path) -> Iterator[bool]:
-    """Hold a dead process's journal, so that only one adopter reads it; gives False while its owner lives."""
-    try:
-        fd = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        yield False
-        return
-    try:
-        yield _locked(fd)
-    finally:
-        os.close(fd)
-
-
-def abandoned(home: Path, store_tag: str) -> list[Path]:
-    """Journals meant for this store, from this machine, whose owner may be dead. Oldest first."""
-    ages: dict[Path, float] = {}
-    for folder in (home / "journal").glob(f"{store_tag}-*"):
-        if _host_of(folder.name) == _HOST:
-            with contextlib.suppress(FileNotFoundError):  # adopted by another process just now
-                ages[folder] = folder.stat().st_mtime
-    return sorted(ages, key=ages.__getitem__)
-
-
-def read_folder(folder: Path, position: Position) -> Iterator[tuple[bytes, Position]]:
-    """Every whole frame of a dead journal behind ``position``. Of a torn or damaged segment the part behind the damage
-    is lost; the next segment is read all the same. Raises ForeignJournal for one that this version can't read."""
-    number, offset = position
-    while (path := folder / f"{number:08d}.seg").exists():
-        data = path.read_bytes()
-        if data[: len(MAGIC)] == MAGIC:
-            for frame, behind in _frames_of(data, offset):
+def read_folder(folder: Path, position: Position) -> Iterator[tuple[bytes | None, Position]]:
+    """Every whole frame of a dead journal behind ``position``; None in place of what is damaged, and the position
+    behind that. Raises ForeignJournal for one that this version can't read."""
+    numbers = [number for number in numbers_in(folder) if number >= position.segment]
+    last = max((number for number in numbers if has_frames(path_of(folder, number))), default=0)
+    for number in numbers:
+        path = path_of(folder, number)
+        offset = position.offset if number == position.segment else len(MAGIC)
+        with opened(path) as (read_at, until):
+            if not check_magic(path, read_at):
+                yield None, Position(number, offset)
+            for frame, behind in frames_of(read_at, offset, until, torn_end=number == last):
                 yield frame, Position(number, behind)
-        elif any(data[: len(MAGIC)]):
-            raise ForeignJournal(f"{path} was not written by this version of playhead")
-        number, offset = number + 1, len(MAGIC)
-
-
-def _frames_of(data: bytes, offset: int) -> Iterator[tuple[bytes, int]]:
-    while offset + 8 <= len(data):
-        size, checksum = _HEADER.unpack_from(data, offset)
-        frame = data[offset + 8 : offset + 8 + size]
-        if size in (0, _NEXT) or len(frame) < size or zlib.crc32(frame) != checksum:
-            return
-        offset += 8 + size
-        yield frame, offset
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _host_of(owner: str) -> str:
-    return owner.split("-", 1)[-1].rsplit("-", 2)[0]

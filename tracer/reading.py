@@ -9,11 +9,11 @@ import contextlib
 from functools import partial
 
 from tracer import recorder
+from tracer.adoption import adopt_abandoned
 from tracer.errors import StoreUnreachable
 from tracer.guard import guard
-from tracer.journal import is_alive
+from tracer.owners import is_alive
 from tracer.store import Store, open_store
-from tracer.writer import adopt_abandoned
 
 
 def open_reading(database_url: str | None = None) -> Store:

@@ -10,14 +10,17 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 from typing import Any, Iterator, Mapping, Sequence
 
 from tracer import config as settings
+from tracer import health
 from tracer.catalogue import Catalogue, Target, targets_of
 from tracer.config import CaptureRules, Config, RedactionRule
 from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep
 from tracer.declared import Declared
-from tracer.guard import guard, report, swallow
+from tracer.errors import ConfigError
+from tracer.guard import guard, report, swallow, take, untold
 from tracer.player import Player, ReplayStopped
 from tracer.recording import Arguments, Recorder
 from tracer.tail import Keep
@@ -184,10 +187,12 @@ def not_begun(name: str, player: Player | None, error: Exception) -> None:
 
 def flush(timeout_s: float = 10.0) -> bool:
     """Wait until the store holds everything recorded so far in this process. False if it did not within the time."""
-    for settle in SETTLERS:
-        settle()
-    active = _recorder
-    return active is None or active.flush(timeout_s)
+    with guard("write out what is waiting"):
+        for settle in SETTLERS:
+            settle()
+        active = _recorder
+        return active is None or active.flush(timeout_s)
+    return False  # the guard kept an error of ours from the caller
 
 
 def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
@@ -196,7 +201,14 @@ def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
     global _recorder, _disabled
     with _lock:
         active, _recorder, _disabled = _recorder, None, False
-    return active is None or active.close(timeout_s)
+    written = False
+    with guard("write out what is waiting"):
+        written = active is None or active.close(timeout_s)
+    # What went wrong where there is no journal to tell of it, in a command for instance.
+    if untold():
+        with contextlib.suppress(OSError, ConfigError):
+            health.keep(current_config().home, f"-{os.getpid()}-{time.time_ns():x}", take())
+    return written
 
 
 def _after_fork_in_child() -> None:

@@ -1,7 +1,8 @@
 """The writer: one thread that moves events from the journal into the store, in batches.
 
 The journal position is committed in the same transaction as the rows it stands for, so that a restart neither loses
-nor doubles. While the store is away the journal holds everything, and the writer tries again, ever more patiently.
+nor doubles. While the store is away the journal holds everything, and the writer tries again, ever more patiently. How
+it fares it tells in the journal's status, for other processes to see.
 """
 
 from __future__ import annotations
@@ -11,30 +12,19 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator
+from typing import TYPE_CHECKING, Callable
 
-from tracer.codec import CodecError, identity
+from tracer import guard, health
+from tracer.adoption import adopt_abandoned
+from tracer.batches import BATCH, events_of, write
 from tracer.errors import StoreError
-from tracer.events import Event, Started, unpack
 from tracer.guard import report
-from tracer.journal import (
-    PORTION_BYTES,
-    START,
-    ForeignJournal,
-    Journal,
-    Position,
-    abandoned,
-    adopt,
-    discard,
-    read_folder,
-)
-from tracer.key import NO_INPUT, store_key
+from tracer.journal import START, Journal
+from tracer.key import store_key
 
 if TYPE_CHECKING:
     from tracer.store import Store
 
-#: Events in one transaction: past some hundreds, SQLite's cost per row no longer falls.
-BATCH = 1000
 _PATIENCE_S = 5.0
 
 
@@ -54,8 +44,12 @@ class Writer:
         self._progress = threading.Condition()
         self._closing = threading.Event()
         self._failed_rounds = 0
+        self._written = 0
+        self._behind_since_ns = 0
+        self._told = health.Status()
         self.problem: str | None = None
         self._thread: threading.Thread | None = None
+        guard.tell(self._tell)
 
     @property
     def has_store(self) -> bool:
@@ -98,11 +92,26 @@ class Writer:
         then stays on disk. A store that is away is asked once more and not waited for."""
         self._closing.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        self._tell()
+        guard.tell_no_more(self._tell)
+        with contextlib.suppress(OSError):  # the status that stays with the journal says the same
+            health.keep(self._home, self._journal.owner, guard.take())
         return self._journal.close(written=self._position)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - nobody is above us; the next workflow starts another thread
+            report("keep its writer running", error)
+        finally:
+            with self._progress:
+                self._thread = None
+                self._progress.notify_all()
+
+    def _work(self) -> None:
         while not self._closing.is_set():
             wrote = self._round()
             if self._failed_rounds:
@@ -122,6 +131,7 @@ class Writer:
 
     def _round(self) -> bool:
         """Move one portion. False: there was nothing, or the store did not take it."""
+        self._tell()
         try:
             store = self._store or self._reach()
             frames, position = self._journal.read(self._position, limit=BATCH)
@@ -131,11 +141,12 @@ class Writer:
         except StoreError as error:
             self._fail("reach its store", str(error))
             return False
-        except Exception as error:  # noqa: BLE001 - the thread must outlive any defect of ours; it is counted and shown
+        except BaseException as error:  # noqa: BLE001 - the thread must outlive any defect; it is counted and shown
             self._fail("write to its store", f"{type(error).__name__}: {error}")
             return False
         self._failed_rounds = 0
         self.problem = None
+        self._written += len(frames)
         with self._progress:
             self._position = position
             self._progress.notify_all()
@@ -157,76 +168,40 @@ class Writer:
         self.problem = text
         report(what, text)
 
-
-def write(store: Store, events: list[Event], *, owner: str, position: Position) -> None:
-    """Apply a batch. An event that the store can't hold is counted and passed over, never in the way of others."""
-    try:
-        store.apply(events, owner=owner, position=position)
-    except StoreError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one event; halving the batch finds it
-        if len(events) > 1:
-            half = len(events) // 2
-            write(store, events[:half], owner=owner, position=START)
-            write(store, events[half:], owner=owner, position=position)
-        else:
-            report("store one of its own events", error)
-            store.apply([], owner=owner, position=position)
-
-
-def events_of(frames: list[bytes], key: bytes) -> list[Event]:
-    """The events in these frames, with the identities that the recording thread left to us.
-
-    A frame that is none of ours is counted and passed over, never in the way of others.
-    """
-    events: list[Event] = []
-    for frame in frames:
+    def _tell(self) -> None:
+        """Bring the journal's status up to date."""
+        queued = self._journal.appended - self._written
+        if queued <= 0:
+            self._behind_since_ns = 0
+        elif not self._behind_since_ns:
+            self._behind_since_ns = time.time_ns()
+        status = health.Status(
+            pid=os.getpid(),
+            queued_events=max(0, queued),
+            queued_bytes=self._journal.waiting_bytes if queued > 0 else 0,
+            behind_since_ns=self._behind_since_ns,
+            written_events=self._written,
+            degraded=guard.untold(),
+            problem=self.problem or "",
+        )
+        if status == self._told and self._journal.folder.exists():
+            return
         try:
-            event = unpack(frame)
-            if isinstance(event, Started) and event.identity is None and not isinstance(event.input, str):
-                event = event._replace(identity=identity(NO_INPUT if event.input is None else event.input, key))
-        except (ValueError, CodecError) as error:
-            report("read one of its own events", error)
+            health.write_status(self._journal.folder, status)
+        except FileNotFoundError:
+            self._desert()
+        except OSError:
+            pass  # the disk is full: it is told where there is room again
         else:
-            events.append(event)
-    return events
+            self._told = status
 
-
-def adopt_abandoned(store: Store, home: Path, store_tag: str) -> int:
-    """Bring the events of dead processes into the store, and delete their journals. Returns how many events came.
-
-    A journal that can't be read stays where it is, and is no obstacle to the others.
-    """
-    adopted = 0
-    for folder in abandoned(home, store_tag):
-        with adopt(folder) as dead:
-            if dead:
-                try:
-                    adopted += _drain_dead(store, folder, store_key(home))
-                except (OSError, ForeignJournal) as error:
-                    report("adopt the journal of a dead process", error)
-    return adopted
-
-
-def _drain_dead(store: Store, folder: Path, key: bytes) -> int:
-    owner = folder.name
-    count = 0
-    for frames, position in _portions(read_folder(folder, Position(*(store.position(owner) or START)))):
-        write(store, events_of(frames, key), owner=owner, position=position)
-        count += len(frames)
-    discard(folder)
-    return count
-
-
-def _portions(frames: Iterator[tuple[bytes, Position]]) -> Iterator[tuple[list[bytes], Position]]:
-    portion: list[bytes] = []
-    portion_bytes = 0
-    position = START
-    for frame, position in frames:
-        portion.append(frame)
-        portion_bytes += len(frame)
-        if len(portion) == BATCH or portion_bytes >= PORTION_BYTES:
-            yield portion, position
-            portion, portion_bytes = [], 0
-    if portion:
-        yield portion, position
+    def _desert(self) -> None:
+        """Somebody deleted the journal's folder: what is still in memory is written, and the next event begins a new
+        journal, with another writer."""
+        if not self._closing.is_set():
+            self._closing.set()
+            self._journal.refuse()
+            report(
+                "find its journal's folder, which was deleted with what was in it, and records into a new one",
+                str(self._journal.folder),
+            )

@@ -51,7 +51,8 @@ def page(request: Request, template: str, context: Any, *, status: int = 200) ->
     """A page from its context; only its block where the request asks for a fragment by name."""
     theme = request.cookies.get("theme", "")
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    variables = {"page": context, "theme": theme if theme in THEMES else "", "here": path}
+    alert = request.app.state.site.alert()
+    variables = {"page": context, "theme": theme if theme in THEMES else "", "here": path, "alert": alert}
     found = _templates.get_template(template)
     block = request.headers.get("x-fragment", "")
     if block in found.blocks:

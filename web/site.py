@@ -9,13 +9,15 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from tracer import recorder
+from tracer import doctor, recorder
+from tracer.adoption import adopt_abandoned
+from tracer.doctor import Recording
 from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.guard import guard
 from tracer.model import PayloadRef
 from tracer.store import Store
-from tracer.writer import adopt_abandoned
 from web.security import Gate
+from web.view.health import alert_of
 from web.view.panel import Unreadable
 from web.view.text import sentence
 
@@ -28,6 +30,7 @@ class Site:
     #: What a replay is to record into: the same store; None for the configured one.
     database_url: str | None = None
     _adopted_s: float = 0.0
+    _alert: tuple[float, str] = (0.0, "")
 
     def adopt(self) -> None:
         """Bring in what processes left that died since, at most once a second: a killed run is there when one looks."""
@@ -38,6 +41,22 @@ class Site:
         config = recorder.current_config()
         with contextlib.suppress(StoreUnreachable), guard("adopt the journal of a dead process"):
             adopt_abandoned(self.store, config.home, config.store_tag)
+
+    def recording(self) -> Recording | None:
+        """How recording into this store fares, in all processes; None where the store was given without its home."""
+        if self.database_url is None:
+            return None
+        with guard("look at the journals"):
+            return doctor.recording(recorder.current_config())
+        return None
+
+    def alert(self) -> str:
+        """What every page says about recording while something is wrong with it; looked at once a second at most."""
+        now_s = time.monotonic()
+        if now_s - self._alert[0] >= 1.0:
+            seen = self.recording()
+            self._alert = (now_s, "" if seen is None else alert_of(seen))
+        return self._alert[1]
 
     def load(self, ref: PayloadRef) -> Any:
         """The decoded value of a payload, or why there is none."""

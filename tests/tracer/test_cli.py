@@ -180,7 +180,7 @@ class TestDoctor:
 
 
 class TestExitCodes:
-    COMMANDS = (["ls"], ["show", "latest"], ["doctor"], ["db", "upgrade"])
+    COMMANDS = (["ls"], ["show", "latest"], ["recover"], ["doctor"], ["db", "upgrade"])
 
     @pytest.mark.parametrize("words", COMMANDS)
     def test_a_store_that_can_not_be_reached_is_4(
@@ -219,4 +219,4 @@ class TestExitCodes:
 
     def test_help_lists_the_commands_of_all_floors(self) -> None:
         shown = run("--help").output
-        assert all(name in shown for name in ("ls", "show", "doctor", "db", "replay", "diff", "ui"))
+        assert all(name in shown for name in ("ls", "show", "recover", "doctor", "db", "replay", "diff", "ui"))

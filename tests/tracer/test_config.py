@@ -38,13 +38,15 @@ class TestEnvironment:
                 "PLAYHEAD_CAPTURE_CONTENT": "No",
                 "PLAYHEAD_SAMPLE_RATE": " 0.25 ",
                 "PLAYHEAD_STRICT": "TRUE",
+                "PLAYHEAD_JOURNAL_CAP_MB": "64",
             }
         )
+        assert config.journal_cap_bytes == 64 << 20
         assert (config.home, config.database_url) == (tmp_path / "h", "postgresql://u:p@host/db")
         assert (config.enabled, config.capture_content, config.sample, config.strict) == (False, False, 0.25, True)
 
     def test_an_empty_one_is_none(self) -> None:
-        names = ["HOME", "DATABASE_URL", "ENABLED", "CAPTURE_CONTENT", "SAMPLE_RATE", "STRICT"]
+        names = ["HOME", "DATABASE_URL", "ENABLED", "CAPTURE_CONTENT", "SAMPLE_RATE", "STRICT", "JOURNAL_CAP_MB"]
         assert from_environment({f"PLAYHEAD_{name}": "" for name in names}) == from_environment({})
 
     def test_the_home_goes_with_the_database_file(self, tmp_path: Path) -> None:
@@ -58,6 +60,8 @@ class TestEnvironment:
             ("PLAYHEAD_CAPTURE_CONTENT", "2"),
             ("PLAYHEAD_STRICT", "very"),
             ("PLAYHEAD_SAMPLE_RATE", "half"),
+            ("PLAYHEAD_JOURNAL_CAP_MB", "0"),
+            ("PLAYHEAD_JOURNAL_CAP_MB", "1 GB"),
             ("PLAYHEAD_SAMPLE_RATE", "1.5"),
             ("PLAYHEAD_SAMPLE_RATE", "nan"),
         ],

@@ -134,16 +134,16 @@ class TestKilled:
 #: Adopts what is there, and is killed in the middle: while the given batch is written.
 ADOPTING = """
 import os, sys
-from tracer import writer
+from tracer import adoption
 from tracer.reading import open_reading
-writer.BATCH = 500
-apply, left = writer.write, [int(sys.argv[1])]
+adoption.BATCH = 500
+apply, left = adoption.write, [int(sys.argv[1])]
 def counting(*args, **kwargs):
     left[0] -= 1
     if left[0] < 0:
         os.kill(os.getpid(), 9)
     apply(*args, **kwargs)
-writer.write = counting
+adoption.write = counting
 open_reading()
 """
 

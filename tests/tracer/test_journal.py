@@ -1,29 +1,21 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from tests import recording
 from tests.recording import ROOT
-from tracer.journal import (
-    MAGIC,
-    START,
-    ForeignJournal,
-    Journal,
-    JournalClosed,
-    Position,
-    abandoned,
-    adopt,
-    discard,
-    is_alive,
-    read_folder,
-)
+from tracer.journal import START, Journal, JournalClosed, Position, read_folder
+from tracer.owners import abandoned, adopt, discard, is_alive
+from tracer.segments import MAGIC, ForeignJournal
 
 #: Every test here records into a project of its own.
 project = recording.project
@@ -46,7 +38,7 @@ def dead_copy(journal: Journal) -> Path:
 
 
 def frames_in(folder: Path, position: Position = START) -> list[bytes]:
-    return [frame for frame, _ in read_folder(folder, position)]
+    return [frame for frame, _ in read_folder(folder, position) if frame is not None]
 
 
 class TestAppendAndRead:
@@ -133,6 +125,70 @@ class TestAppendAndRead:
         assert [int(frame[:6]) for frame in got] == list(range(wanted))
 
 
+class TestSegments:
+    def test_the_next_one_is_made_ready_when_half_of_one_is_full(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path, "feedbeef", segment_bytes=1 << 20)
+        for _ in range(11):
+            journal.append(bytes(50_000))
+        deadline = time.monotonic() + 30
+        while journal._spares.empty():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert len(list(journal.folder.glob("*.seg"))) == 2
+        for _ in range(12):
+            journal.append(bytes(50_000))
+        assert journal.end.segment == 1
+        assert len(journal.read(START, limit=100)[0]) == 23
+        assert journal.close(written=journal.end)
+
+    @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say what is mapped")
+    def test_a_backlog_is_not_mapped(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path, "feedbeef", segment_bytes=1 << 20)
+        for _ in range(300):
+            journal.append(bytes([1]) * 100_000)
+        # The one that is written to, the one made ready, and one that the maker is about to let go of.
+        assert Path("/proc/self/maps").read_text().count(str(journal.folder)) <= 3
+        got, position = 0, START
+        while position < journal.end:
+            frames, position = journal.read(position, limit=1000)
+            assert sum(map(len, frames)) <= 5 << 20
+            got += len(frames)
+        assert got == 300
+        assert journal.close(written=position)
+
+    def test_a_finalizer_that_appends_at_any_moment_mixes_nothing(self, tmp_path: Path) -> None:
+        journal = Journal(tmp_path, "feedbeef", segment_bytes=SEGMENT)
+        made: list[bytes] = []
+
+        class Cycle:
+            def __init__(self) -> None:
+                self.itself = self
+
+            def __del__(self) -> None:
+                made.append(b"late %d" % len(made) * 40)
+                journal.append(made[-1])
+
+        before = gc.get_threshold()
+        gc.set_threshold(1)
+        try:
+            sent = [b"%d " % n * 60 for n in range(3_000)]
+            for frame in sent:
+                Cycle()
+                journal.append(frame)
+        finally:
+            gc.set_threshold(*before)
+        gc.collect()
+        assert len(made) == 3_000
+        frames: list[bytes] = []
+        position = START
+        while position < journal.end:
+            more, position = journal.read(position, limit=1000)
+            frames += more
+        assert sorted(frames) == sorted(sent + made)
+        assert frames_in(journal.folder) == frames
+        assert journal.close(written=position)
+
+
 class TestClosing:
     def test_all_written_it_is_gone_and_otherwise_it_stays(self, tmp_path: Path) -> None:
         first, second = (Journal(tmp_path, "feedbeef") for _ in range(2))
@@ -216,6 +272,23 @@ class TestOwners:
             (journal.folder.parent / name).mkdir()
         assert abandoned(tmp_path, "feedbeef") == [journal.folder]
         assert is_alive(tmp_path, "feedbeef-other-1-a")
+
+    def test_a_lock_whose_number_is_another_files_by_now_is_not_closed(self, tmp_path: Path) -> None:
+        source = (
+            "import os, pathlib, sys; from tracer.journal import Journal\n"
+            "journal = Journal(pathlib.Path(sys.argv[1]), 'feedbeef')\n"
+            "os.closerange(3, 50)\n"
+            "mine = [open(os.devnull, 'wb') for _ in range(20)]\n"
+            "assert journal._lock_fd in {each.fileno() for each in mine}\n"
+            "journal.append(b'frame')\n"
+            "journal.close(written=journal.end)\n"
+            "if os.fork() == 0: os._exit(0)\n"
+            "print(len([os.fstat(each.fileno()) for each in mine]))\n"
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", source, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert ran.stdout == "20\n", ran.stderr
 
     def test_a_disk_without_room_is_an_error_and_leaves_nothing(self, tmp_path: Path) -> None:
         source = (

@@ -15,12 +15,14 @@ from tests import recording
 from tests.builders import Story
 from tests.recording import Project
 from tracer import recorder, step, workflow
+from tracer.adoption import adopt_abandoned
+from tracer.batches import write
 from tracer.errors import StoreUnreachable
 from tracer.events import Finished, pack
-from tracer.guard import PlayheadWarning, degraded
+from tracer.guard import REFUSED, PlayheadWarning, degraded
 from tracer.journal import START, Journal
 from tracer.store import Store, open_store
-from tracer.writer import Writer, adopt_abandoned, write
+from tracer.writer import Writer
 
 #: Every test here records into a project of its own.
 project = recording.project
@@ -77,8 +79,7 @@ class TestAStoreThatIsAway:
         blocked.touch()
         monkeypatch.setattr(recorder, "_overrides", {"journal_cap_bytes": 20_000})
         tracer.configure(database_url=str(blocked / "playhead.db"), home=project.home)
-        refused = "keep up: its journal is full and new traces are refused"
-        project.degraded = {"reach its store", refused}
+        project.degraded = {"reach its store", REFUSED}
 
         active = recorder.recorder()
         assert active is not None
@@ -94,7 +95,7 @@ class TestAStoreThatIsAway:
             warnings.simplefilter("ignore")
             long()
             assert flow(1) == 2
-        assert degraded[refused] == 1
+        assert degraded[REFUSED] == 1
         blocked.unlink()
         assert tracer.flush(15.0)
         (trace,) = project.traces()

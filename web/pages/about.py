@@ -7,10 +7,15 @@ from typing import Any, Iterator
 from fastapi import APIRouter, Request, Response
 
 from tracer import format as fmt
+from tracer.doctor import told_of
+from tracer.errors import StoreError
+from tracer.plain import plain
 from tracer.shapes import Branch, shape
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import AboutPage, Chrome, Link
+from web.view.health import health_of
+from web.view.text import sentence
 
 router = APIRouter()
 
@@ -18,9 +23,16 @@ router = APIRouter()
 @router.get("/about")
 @router.get("/about.json")
 def show_about(request: Request, site: CurrentSite) -> Response:
-    facts = site.store.facts()
+    seen = site.recording()
+    status = 200
+    try:
+        facts: Any = site.store.facts()
+    except StoreError as error:
+        # How recording fares is asked of no store, and is what one wants to know now.
+        facts, status = {"place": site.store.place, "problem": sentence(str(error))}, 503
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
-        return machine(facts)
+        told = {} if seen is None else {"recording": {**told_of(seen), "problems": list(seen.problems())}}
+        return machine({**plain(facts), **told}, status=status)
     context = AboutPage(
         chrome=Chrome(
             title="About",
@@ -30,9 +42,10 @@ def show_about(request: Request, site: CurrentSite) -> Response:
             command="playhead doctor",
         ),
         facts=tuple(_lines(facts)),
+        health=None if seen is None else health_of(seen),
         keys=KEYS,
     )
-    return page(request, "about.html", context)
+    return page(request, "about.html", context, status=status)
 
 
 def _lines(facts: Any) -> Iterator[tuple[str, str]]:

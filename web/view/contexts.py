@@ -9,6 +9,7 @@ from tracer.model import Kind, Status
 from web.view.compare import DiffView
 from web.view.conversation import Conversation
 from web.view.failure import ErrorBlock
+from web.view.health import Health
 from web.view.payload import Block
 from web.view.waterfall import Waterfall
 
@@ -211,6 +212,8 @@ class PayloadPage:
 class AboutPage:
     chrome: Chrome
     facts: tuple[tuple[str, str], ...]
+    #: How recording fares; None for a store whose recording processes are not known here.
+    health: Health | None
     #: Key, what it does on the list, what it does on a trace.
     keys: tuple[tuple[str, str, str], ...]
 
