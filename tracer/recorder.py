@@ -31,6 +31,7 @@ __all__ = [
     "flush",
     "guard",
     "hold",
+    "joined",
     "open",
     "recorder",
     "shutdown",
@@ -44,6 +45,8 @@ _lock = threading.Lock()
 _overrides: dict[str, Any] = {}
 _catalogue = Catalogue()
 _recorder: Recorder | None = None
+#: Recorders for traces of other processes, which are recorded unlike this one's own.
+_beside: list[Recorder] = []
 _disabled = False
 _held_by: Player | None = None
 
@@ -124,6 +127,26 @@ def _make() -> Recorder | None:
         return _recorder
 
 
+def joined(config: Config) -> Recorder | None:
+    """The recorder for a trace that another process began with this configuration: the one in force where it has the
+    same, else one beside it. None where it can't be made (said once, as a warning)."""
+    global _recorder  # noqa: PLW0603 - likewise
+    with _lock:
+        for active in (_recorder, *_beside):
+            if active is not None and active.config == config:
+                return active
+        try:
+            made = Recorder(config, _catalogue)
+            if _recorder is None and not _disabled and current_config() == config:
+                _recorder = made
+            else:
+                _beside.append(made)
+        except Exception as error:  # noqa: BLE001 - likewise
+            report("record in a worker process", error)
+            return None
+        return made
+
+
 @contextlib.contextmanager
 def hold(player: Player) -> Iterator[None]:
     """Put every workflow of this process that begins now, on whatever thread, under ``player``: while a script is
@@ -186,8 +209,8 @@ def flush(timeout_s: float = 10.0) -> bool:
     """Wait until the store holds everything recorded so far in this process. False if it did not within the time."""
     for settle in SETTLERS:
         settle()
-    active = _recorder
-    return active is None or active.flush(timeout_s)
+    flushed = [active.flush(timeout_s) for active in (_recorder, *_beside) if active is not None]
+    return all(flushed)
 
 
 def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
@@ -195,15 +218,19 @@ def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
     journal, from where the next process that opens the store brings it in."""
     global _recorder, _disabled
     with _lock:
-        active, _recorder, _disabled = _recorder, None, False
-    return active is None or active.close(timeout_s)
+        closing = [active for active in (_recorder, *_beside) if active is not None]
+        _beside.clear()
+        _recorder, _disabled = None, False
+    closed = [active.close(timeout_s) for active in closing]
+    return all(closed)
 
 
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 - another thread of the parent may have held it
     _lock = threading.Lock()
-    if _recorder is not None:
-        _recorder.forked()
+    for active in (_recorder, *_beside):
+        if active is not None:
+            active.forked()
 
 
 atexit.register(shutdown)
