@@ -119,7 +119,8 @@ def _sent(step: ActiveStep, start_method: str | None) -> Carried | None:
 
 
 def _is_importable_there() -> bool:
-    """Whether a fresh process would find us: it gets this one's path, and is the same Python unless told otherwise."""
+    """Whether a fresh process would find us, and no other version of us: it gets this one's path, and is the same
+    Python unless told otherwise."""
     from multiprocessing import spawn  # noqa: PLC0415 - somebody uses it already
 
     return os.fsdecode(spawn.get_executable()) == sys.executable and _is_on_path(tuple(sys.path))
@@ -129,7 +130,9 @@ def _is_importable_there() -> bool:
 def _is_on_path(_: tuple[str, ...]) -> bool:
     # Not importlib.util.find_spec, which only says that we are loaded here.
     package = __name__.partition(".")[0]
-    return any(finder.find_spec(package, None) is not None for finder in sys.meta_path)
+    found = (finder.find_spec(package, None) for finder in sys.meta_path)
+    spec = next((spec for spec in found if spec is not None), None)
+    return spec is not None and spec.origin == sys.modules[package].__file__
 
 
 # -- multiprocessing.Process -----------------------------------------------------------------------------------------
@@ -215,6 +218,7 @@ def _making(thread_pool: type, make: Method) -> Method:
         if step is None:
             return make(self, *args, **kwargs)
         if not isinstance(self, thread_pool):
+            self._state = "INIT"  # what its finalizer looks at
             _refuse(step, self)
         with nobody():
             return make(self, *args, **kwargs)
