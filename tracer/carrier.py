@@ -23,7 +23,8 @@ from tracer.config import Config
 from tracer.context import CURRENT, SETTLERS, ActiveStep, ActiveTrace
 from tracer.guard import guard, report
 from tracer.ids import Anchor
-from tracer.recording import Recorder, Unrecorded
+from tracer.recording import Recorder
+from tracer.unrecorded import Unrecorded
 
 #: How far apart the numbers of two hand-overs begin.
 BLOCK = 1_000_000
@@ -43,6 +44,8 @@ class Carried(NamedTuple):
     capture: Any
     #: The clock that the trace is timed by: of the machine, so the same in all its processes.
     anchor: tuple[int, int]
+    #: The entries of tracestate that a caller from outside sent with it.
+    state: str
     #: How the trace is recorded, pickled apart: what can't be read there must not keep the call from running.
     config: bytes
 
@@ -60,7 +63,8 @@ def carried(step: ActiveStep) -> Carried:
     trace = step.trace
     config = b"" if not trace.trace_id else _pickled(trace.recorder.config)  # type: ignore[union-attr]  # has an id
     anchor = (trace.anchor.wall_ns, trace.anchor.monotonic_ns)
-    return Carried(trace.trace_id, step.step, step.name, step.kind, step.path, step.capture, anchor, config)
+    state = getattr(trace, "state", "")
+    return Carried(trace.trace_id, step.step, step.name, step.kind, step.path, step.capture, anchor, state, config)
 
 
 #: The configuration that was sent last, and as what.
@@ -151,10 +155,11 @@ class _Elsewhere(ActiveTrace):
     """A trace that another process began. Its recorder, with journal and thread, is made when something is recorded:
     most worker processes record nothing."""
 
-    __slots__ = ("_config", "_recorder")
+    __slots__ = ("_config", "_recorder", "state")
 
     def __init__(self, carried: Carried) -> None:
         self._config = carried.config
+        self.state = carried.state
         self._recorder: Recorder | Unrecorded | None = None if carried.trace_id else Unrecorded()
         super().__init__(carried.trace_id, Anchor(*carried.anchor), Unrecorded(), None)
 

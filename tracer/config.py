@@ -16,6 +16,8 @@ from tracer.tail import KEEP_ALL, Keep, number
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+#: A host's name or address, or a pattern of names.
+_HOST = re.compile(r"\*|(\*\.)?[\w.-]+|[0-9a-fA-F:]+")
 _PROJECT_MARKS = (".playhead", "pyproject.toml", "setup.py", ".git")
 
 #: One more rule of redaction: a key's name, a (label, regular expression) pair, a class, or a function of a text.
@@ -42,6 +44,8 @@ class Config:
     keep: Keep = KEEP_ALL
     #: Bytes that one input or output may take, encoded, before it is cut.
     max_value_bytes: int = 32 << 20
+    #: Hosts that are told which trace a request belongs to (tracer.http.outgoing).
+    propagate_to: tuple[str, ...] = ("private",)
     #: Bytes of journal that may wait for the store before new traces are refused.
     journal_cap_bytes: int = 1 << 30
 
@@ -97,6 +101,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         sample=_from(env, "sample", overrides.get("sample"), "PLAYHEAD_SAMPLE_RATE"),
         strict=_switch(env, overrides, "strict", "PLAYHEAD_STRICT", default=False),
         redact=_rules(overrides.get("redact")),
+        propagate_to=_hosts(env, overrides.get("propagate_to")),
         journal_cap_bytes=overrides.get("journal_cap_bytes") or 1 << 30,
     )
 
@@ -165,6 +170,20 @@ def _levels(env: Mapping[str, str], given: Any) -> tuple[tuple[str, CaptureName]
         return tuple((str(pattern), Capture.of(level).name.lower()) for pattern, level in rules)  # type: ignore[misc]
     except ValueError as error:
         raise ConfigError(f"{name}: {error}") from None
+
+
+def _hosts(env: Mapping[str, str], given: Any) -> tuple[str, ...]:
+    name = "propagate_to"
+    if given is None:
+        name, text = "PLAYHEAD_PROPAGATE_TO", env.get("PLAYHEAD_PROPAGATE_TO", "").strip().lower()
+        if text in {"", "none"}:
+            return () if text else ("private",)
+        given = [part.strip() for part in text.split(",") if part.strip()]
+    hosts = (given,) if isinstance(given, str) else tuple(given)
+    for host in hosts:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            raise ConfigError(f"{name} takes host names, *.domain, * and private, not {host!r}")
+    return tuple(host.lower() for host in hosts)
 
 
 def _rules(rules: Any) -> tuple[RedactionRule, ...]:

@@ -16,9 +16,10 @@ from tracer import config as settings
 from tracer.catalogue import Catalogue, Target, targets_of
 from tracer.config import CaptureRules, Config, RedactionRule
 from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep
-from tracer.declared import Declared
+from tracer.declared import Capture, Declared
 from tracer.guard import guard, report, swallow
 from tracer.player import Player, ReplayStopped
+from tracer.propagation import CALLER, continued
 from tracer.recording import Arguments, Recorder
 from tracer.tail import Keep
 from tracer.unrecorded import aside
@@ -62,6 +63,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
     capture: CaptureRules | None = None,
     keep: float | Keep | None = None,
     max_value_bytes: int | None = None,
+    propagate_to: str | Sequence[str] | None = None,
     models: Mapping[str, Any] | Sequence[Target] | None = None,
 ) -> None:
     """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
@@ -69,10 +71,11 @@ def configure(  # noqa: PLR0913 - one door for all settings
     ``database_url`` is a URL or the path of an SQLite file; ``redact`` are rules: a key's name, a ``(label, pattern)``
     pair, a class, or a function of a text; ``sample`` is the share of traces to begin recording, ``keep`` which of them
     stay once they have ended; ``capture`` says how much of each step is recorded: a level, or levels by the steps'
-    names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``models`` adds to the
-    catalogue: Targets, or a mapping of name to Target, Python callable or endpoint URL. What is recorded may be changed
-    while workflows run: it holds from the next event on. Raises ConfigError for a value that can't be, having changed
-    nothing.
+    names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``propagate_to`` names
+    the hosts that are told which trace a request belongs to (``"private"``: those of the own network, the default);
+    ``models`` adds to the catalogue: Targets, or a mapping of name to Target, Python callable or endpoint URL. What is
+    recorded may be changed while workflows run: it holds from the next event on. Raises ConfigError for a value that
+    can't be, having changed nothing.
     """
     targets = [] if models is None else targets_of(models)
     given = {
@@ -85,6 +88,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
         "capture": capture,
         "keep": keep,
         "max_value_bytes": max_value_bytes,
+        "propagate_to": propagate_to,
     }
     told = {name: value for name, value in given.items() if value is not None}
     if told:
@@ -171,13 +175,25 @@ def begin_trace(declared: Declared, value: Any, *, arguments: Arguments, attrs: 
         if player is not None:
             raise ReplayStopped(f"{declared.name} can't be recorded: recording is switched off")
         return None
-    if player is None and not active.accepts(declared):
+    caller = CALLER.get() if player is None else None
+    if player is None and not (active.accepts(declared) if caller is None else _goes_on(caller, active, declared)):
         return aside(declared.name, "workflow")
     if player is not None:
         # Taken: a workflow inside this one is a step of it, and one beside it is nobody's replay.
         NEXT_PLAYER.set(None)
         attrs = {**attrs, **player.about()}
-    return active.begin(active.begin_trace(player), None, declared, value, arguments=arguments, attrs=attrs)
+    trace, parent = active.begin_trace(player), None
+    if caller is not None:
+        trace, parent, attrs = caller.take_up(trace, active.config, attrs)
+    return active.begin(trace, parent, declared, value, arguments=arguments, attrs=attrs)
+
+
+def _goes_on(caller: continued, active: Recorder, declared: Declared) -> bool:
+    """Whether a caller's trace is recorded here: as the caller says, whatever the share, if there is room."""
+    if caller.is_left_out:
+        return False
+    has_room = active.journal.waiting_bytes <= active.config.journal_cap_bytes
+    return active.keeper.level(declared) is not Capture.OFF if has_room else active.accepts(declared)
 
 
 def open(  # noqa: A001 - read as recorder.open
