@@ -455,6 +455,19 @@ class TestARequest:
         assert seen.body == {"model": "m", "messages": []}
         assert "traceparent" in seen.headers
 
+    def test_to_a_model_goes_as_it_would_without_us_unless_its_host_is_named(
+        self, project: Project, module: Any
+    ) -> None:
+        @workflow
+        def job(url: str) -> None:
+            module.post(f"{url}/chat/completions", json={"model": "m", "messages": [{"role": "user", "content": "?"}]})
+
+        with Loopback() as server:
+            job(server.url)
+            tracer.configure(propagate_to=["127.0.0.1"])
+            job(server.url)
+        assert ["traceparent" in seen.headers for seen in server.seen] == [False, True]
+
     def test_outside_a_workflow_tells_nothing(self, project: Project, other: str, module: Any) -> None:
         workflow(len)("")
         assert module.get(other).json()["told"] is None

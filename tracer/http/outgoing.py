@@ -2,8 +2,10 @@
 
 By default those that stay at home: this machine, private addresses, names that only a private network resolves. To
 everybody else an id of ours would say something of us and do them no good; ``configure(propagate_to=[...])`` names who
-else gets it. The header is put on a copy of the request after it was read, so that neither what is recorded, nor what a
-replay matches by, nor the user's own request object knows of it.
+else gets it. A model call goes out as it would without us, unless its host is named.
+
+The headers are put on a copy of the request after it was read, so that neither what is recorded, nor what a replay
+matches by, nor the user's own request object knows of them.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import ipaddress
 from functools import lru_cache
 from typing import Any
 
-from tracer import recorder
+from tracer import providers, recorder
 from tracer.context import CURRENT, ActiveStep
 from tracer.propagation import headers_of
 from tracer.providers.hosts import UNKNOWN, provider_of
@@ -29,7 +31,7 @@ def marked(module: Any, request: Any, step: ActiveStep | None = None) -> Any:
         if step is None or "traceparent" in request.headers:
             return request
         config = getattr(step.trace.recorder, "config", None) or recorder.current_config()
-        if goes_to(request.url.host, config.propagate_to):
+        if goes_to(request.url.host, config.propagate_to, to_model=_asks_a_model(module, request)):
             return _with_headers(module, request, headers_of(step))
     return request
 
@@ -44,12 +46,22 @@ def _with_headers(module: Any, request: Any, told: dict[str, str]) -> Any:
     return copied
 
 
+def _asks_a_model(module: Any, request: Any) -> bool:
+    try:
+        content: bytes | None = request.content
+    except module.RequestNotRead:
+        content = None
+    return providers.find(request.method, request.url.host, request.url.path, content) is not None
+
+
 @lru_cache(maxsize=1024)
-def goes_to(host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a host is told. A model provider is told only where it is named itself, not by a pattern."""
+def goes_to(host: str, allowed: tuple[str, ...], *, to_model: bool = False) -> bool:
+    """Whether a host is told. A model, wherever it runs, is told only where its host is named itself."""
     host = host.lower().rstrip(".").strip("[]")
     if host in allowed:
         return True
+    if to_model:
+        return False
     if PRIVATE in allowed and _is_private(host):
         return True
     if provider_of(host) not in {"local", UNKNOWN}:
