@@ -95,11 +95,10 @@ def name_of(function: Any) -> str | None:
     """The name of the step that calling this begins; None where it is no step."""
     while isinstance(function, functools.partial):
         function = function.func
-    if not hasattr(function, "__playhead__") and not hasattr(function, "__code__"):
+    if not hasattr(function, "__playhead_name__") and not hasattr(function, "__code__"):
         function = type(function).__call__
-    if not hasattr(function, "__playhead__"):
-        return None
-    return str(getattr(function, "__playhead_name__", None) or getattr(function, "__name__", "")) or None
+    found: str | None = getattr(function, "__playhead_name__", None)
+    return found
 
 
 class Call:

@@ -476,6 +476,7 @@ class TestNames:
         def work() -> None: ...
 
         assert carrier.name_of(work) == "work"
+        assert carrier.name_of(step(name="other")(len)) == "other"
         assert carrier.name_of(partial(partial(work))) == "work"
         assert carrier.name_of(Thing().method) == "method"
         assert carrier.name_of(Thing()) == "__call__"
