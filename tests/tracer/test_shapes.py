@@ -456,6 +456,62 @@ async def an_async_iterator_of_ones_own(mark: Mark) -> Any:
     return [item async for item in Counting()]
 
 
+@shape({"flow/giving": FAILED})
+def a_generator_that_ignores_being_closed(mark: Mark) -> Any:
+    @mark
+    def giving() -> Iterator[int]:
+        try:
+            yield 1
+        except GeneratorExit:
+            yield 2
+
+    running = giving()
+    next(running)
+    running.close()
+
+
+@shape({"flow/giving": FAILED})
+async def an_async_generator_that_ignores_being_closed(mark: Mark) -> Any:
+    @mark
+    async def giving() -> AsyncIterator[int]:
+        try:
+            yield 1
+        except GeneratorExit:
+            yield 2
+
+    running = giving()
+    await anext(running)
+    await running.aclose()
+
+
+@shape({"flow/giving": FAILED})
+def a_generator_whose_cleaning_up_fails(mark: Mark) -> Any:
+    @mark
+    def giving() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise LookupError("in cleaning up")
+
+    running = giving()
+    next(running)
+    running.close()
+
+
+@shape({"flow/giving": FAILED})
+async def an_async_generator_whose_cleaning_up_fails(mark: Mark) -> Any:
+    @mark
+    async def giving() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            raise LookupError("in cleaning up")
+
+    running = giving()
+    await anext(running)
+    await running.aclose()
+
+
 # -- context managers --------------------------------------------------------------------------------------------------
 
 
