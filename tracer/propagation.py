@@ -12,7 +12,6 @@ that the same trace calls in it later is shown below that root.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 from contextvars import ContextVar, Token
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 from tracer.config import Config, sqlite_path
 from tracer.context import CURRENT, ActiveStep, ActiveTrace
 from tracer.declared import Capture
+from tracer.digest import blake2b
 from tracer.guard import guard
 from tracer.ids import Anchor, new_step_id, new_trace_id
 
@@ -71,7 +71,7 @@ def headers_of(step: ActiveStep) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _digest(place: str) -> str:
-    return hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
+    return blake2b(place.encode(), digest_size=8).hexdigest()
 
 
 def store_of(config: Config) -> str:

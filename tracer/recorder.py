@@ -139,6 +139,11 @@ def joined(config: Config) -> Recorder | None:
         for active in (_recorder, *_beside):
             if active is not None and active.config == config:
                 return active
+        place = (config.database_url, config.home)
+        for active in _beside:
+            if (active.config.database_url, active.config.home) == place:
+                active.retune(config)  # the other process's configure() was called again
+                return active
         try:
             made = Recorder(config, _catalogue)
             if _recorder is None and not _disabled and current_config() == config:

@@ -375,6 +375,22 @@ if __name__ == "__main__":
         assert (work.status, work.input, work.output) == ("completed", None, None)
         assert b"tulip" not in b"".join(path.read_bytes() for path in project.home.rglob("*") if path.is_file())
 
+    def test_follows_what_is_configured_meanwhile(self, project: Project) -> None:
+        source = """
+@workflow
+def job():
+    with ProcessPoolExecutor(1, mp_context=ctx) as pool:
+        given = [pool.submit(work, "first").result()]
+        for rule in (("flower", "tulip"), ("flower", "rose")):
+            configure(redact=[rule])
+            given.append(pool.submit(work, "a tulip, a rose").result())
+    return given
+"""
+        assert run(project, "spawn", source)[0] == "firstfirst"
+        trace = project.trace()
+        given = [project.value(one, "input")["item"] for one in trace.steps if one.name == "work"]
+        assert given == ["first", "a [redacted: flower], a rose", "a tulip, a [redacted: flower]"]
+
     def test_a_trace_that_is_sampled_out_is_absent_there_too(self, project: Project) -> None:
         source = """
 @workflow
