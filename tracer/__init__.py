@@ -13,6 +13,7 @@ from tracer.capture import instrument
 from tracer.catalogue import FREE, Catalogue, Price, Target
 from tracer.decorators import effect, step, workflow
 from tracer.errors import TracerError
+from tracer.propagation import continued, headers
 from tracer.recorder import configure, flush, shutdown
 from tracer.spans import current, now, random, span, uuid4
 from tracer.tail import Keep
@@ -25,9 +26,11 @@ __all__ = [
     "Target",
     "TracerError",
     "configure",
+    "continued",
     "current",
     "effect",
     "flush",
+    "headers",
     "instrument",
     "now",
     "random",

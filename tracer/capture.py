@@ -1,4 +1,5 @@
-"""What is caught beside the decorated functions: model calls at the HTTP clients, and threads that a workflow starts.
+"""What is caught beside the decorated functions: model calls at the HTTP clients, and threads and
+processes that a workflow starts.
 
 It is put in place by the first workflow of a process, so that importing tracer touches nothing of anybody's.
 """
@@ -18,14 +19,14 @@ _importing: set[int] = set()
 
 
 def instrument() -> None:
-    """Catch model calls at the HTTP clients, and carry the running step into threads, from now on. The first workflow
-    does this by itself; call it where others wrap the same clients and the order matters."""
+    """Catch model calls at the HTTP clients, and carry the running step into threads and processes, from now on. The
+    first workflow does this by itself; call it where others wrap the same clients and the order matters."""
     global _installers  # noqa: PLW0603 - imported once, and this is the one who does
     if not _installers:
         _importing.add(threading.get_ident())
-        from tracer import http, threads  # noqa: PLC0415
+        from tracer import http, processes, threads  # noqa: PLC0415
 
-        _installers = (http.install, threads.install)
+        _installers = (http.install, threads.install, processes.install)
         _importing.discard(threading.get_ident())
     for install in _installers:
         install()

@@ -16,6 +16,8 @@ from tracer.tail import KEEP_ALL, Keep, number
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
+#: A host's name or address, or a pattern of names.
+_HOST = re.compile(r"\*|(\*\.)?[\w.-]+|[0-9a-fA-F:]+")
 _PROJECT_MARKS = (".playhead", "pyproject.toml", "setup.py", ".git")
 
 #: One more rule of redaction: a key's name, a (label, regular expression) pair, a class, or a function of a text.
@@ -42,6 +44,8 @@ class Config:
     keep: Keep = KEEP_ALL
     #: Bytes that one input or output may take, encoded, before it is cut.
     max_value_bytes: int = 32 << 20
+    #: Hosts that are told which trace a request belongs to (tracer.http.outgoing).
+    propagate_to: tuple[str, ...] = ("private",)
     #: Bytes of journal that may wait for the store before new traces are refused.
     journal_cap_bytes: int = 1 << 30
 
@@ -98,6 +102,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         strict=_switch(env, overrides, "strict", "PLAYHEAD_STRICT", default=False),
         redact=_rules(overrides.get("redact")),
         journal_cap_bytes=overrides.get("journal_cap_bytes") or _cap(env.get("PLAYHEAD_JOURNAL_CAP_MB", "")),
+        propagate_to=_hosts(env, overrides.get("propagate_to")),
     )
 
 
@@ -173,6 +178,20 @@ def _cap(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,8}", text.strip()):
         raise ConfigError(f"PLAYHEAD_JOURNAL_CAP_MB is {text!r}; it takes a whole number of megabytes, 1 or more")
     return int(text) << 20
+
+
+def _hosts(env: Mapping[str, str], given: Any) -> tuple[str, ...]:
+    name = "propagate_to"
+    if given is None:
+        name, text = "PLAYHEAD_PROPAGATE_TO", env.get("PLAYHEAD_PROPAGATE_TO", "").strip().lower()
+        if text in {"", "none"}:
+            return () if text else ("private",)
+        given = [part.strip() for part in text.split(",") if part.strip()]
+    hosts = (given,) if isinstance(given, str) else tuple(given)
+    for host in hosts:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            raise ConfigError(f"{name} takes host names, *.domain, * and private, not {host!r}")
+    return tuple(host.lower() for host in hosts)
 
 
 def _rules(rules: Any) -> tuple[RedactionRule, ...]:

@@ -177,6 +177,8 @@ def wrap(spec: Spec) -> Callable[..., Any]:
     recorded: Any = functools.wraps(function)(wrapper)
     #: By which a replay knows that what it is about to call is a workflow, whose steps will be asked for.
     recorded.__playhead__ = spec.kind
+    #: By which a step that is handed to another process is numbered before it begins there.
+    recorded.__playhead_name__ = spec.name
     return recorded  # type: ignore[no-any-return]  # the wrapper just made
 
 

@@ -161,6 +161,10 @@ class _Given:
         try:
             yield
         except BaseException as error:
+            last = error
+            while (before := last.__context__) is not None and before is not closed:
+                last = before
+            last.__context__ = None  # ours: without us, its chain ended here
             self.fail(error)
             raise
         self.fail(closed)

@@ -18,10 +18,11 @@ from tracer import health
 from tracer.catalogue import Catalogue, Target, targets_of
 from tracer.config import CaptureRules, Config, RedactionRule
 from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep
-from tracer.declared import Declared
+from tracer.declared import Capture, Declared
 from tracer.errors import ConfigError
 from tracer.guard import guard, report, swallow, take, untold
 from tracer.player import Player, ReplayStopped
+from tracer.propagation import CALLER, continued
 from tracer.recording import Arguments, Recorder
 from tracer.tail import Keep
 from tracer.unrecorded import aside
@@ -34,6 +35,7 @@ __all__ = [
     "flush",
     "guard",
     "hold",
+    "joined",
     "open",
     "recorder",
     "shutdown",
@@ -47,6 +49,8 @@ _lock = threading.Lock()
 _overrides: dict[str, Any] = {}
 _catalogue = Catalogue()
 _recorder: Recorder | None = None
+#: Recorders for traces of other processes, which are recorded unlike this one's own.
+_beside: list[Recorder] = []
 _disabled = False
 _held_by: Player | None = None
 
@@ -62,6 +66,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
     capture: CaptureRules | None = None,
     keep: float | Keep | None = None,
     max_value_bytes: int | None = None,
+    propagate_to: str | Sequence[str] | None = None,
     models: Mapping[str, Any] | Sequence[Target] | None = None,
 ) -> None:
     """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
@@ -69,10 +74,11 @@ def configure(  # noqa: PLR0913 - one door for all settings
     ``database_url`` is a URL or the path of an SQLite file; ``redact`` are rules: a key's name, a ``(label, pattern)``
     pair, a class, or a function of a text; ``sample`` is the share of traces to begin recording, ``keep`` which of them
     stay once they have ended; ``capture`` says how much of each step is recorded: a level, or levels by the steps'
-    names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``models`` adds to the
-    catalogue: Targets, or a mapping of name to Target, Python callable or endpoint URL. What is recorded may be changed
-    while workflows run: it holds from the next event on. Raises ConfigError for a value that can't be, having changed
-    nothing.
+    names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``propagate_to`` names
+    the hosts that are told which trace a request belongs to (``"private"``: those of the own network, the default);
+    ``models`` adds to the catalogue: Targets, or a mapping of name to Target, Python callable or endpoint URL. What is
+    recorded may be changed while workflows run: it holds from the next event on. Raises ConfigError for a value that
+    can't be, having changed nothing.
     """
     targets = [] if models is None else targets_of(models)
     given = {
@@ -85,6 +91,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
         "capture": capture,
         "keep": keep,
         "max_value_bytes": max_value_bytes,
+        "propagate_to": propagate_to,
     }
     told = {name: value for name, value in given.items() if value is not None}
     if told:
@@ -127,6 +134,31 @@ def _make() -> Recorder | None:
         return _recorder
 
 
+def joined(config: Config) -> Recorder | None:
+    """The recorder for a trace that another process began with this configuration: the one in force where it has the
+    same, else one beside it. None where it can't be made (said once, as a warning)."""
+    global _recorder  # noqa: PLW0603 - likewise
+    with _lock:
+        for active in (_recorder, *_beside):
+            if active is not None and active.config == config:
+                return active
+        place = (config.database_url, config.home)
+        for active in _beside:
+            if (active.config.database_url, active.config.home) == place:
+                active.retune(config)  # the other process's configure() was called again
+                return active
+        try:
+            made = Recorder(config, _catalogue)
+            if _recorder is None and not _disabled and current_config() == config:
+                _recorder = made
+            else:
+                _beside.append(made)
+        except Exception as error:  # noqa: BLE001 - likewise
+            report("record in a worker process", error)
+            return None
+        return made
+
+
 @contextlib.contextmanager
 def hold(player: Player) -> Iterator[None]:
     """Put every workflow of this process that begins now, on whatever thread, under ``player``: while a script is
@@ -151,13 +183,25 @@ def begin_trace(declared: Declared, value: Any, *, arguments: Arguments, attrs: 
         if player is not None:
             raise ReplayStopped(f"{declared.name} can't be recorded: recording is switched off")
         return None
-    if player is None and not active.accepts(declared):
+    caller = CALLER.get() if player is None else None
+    if player is None and not (active.accepts(declared) if caller is None else _goes_on(caller, active, declared)):
         return aside(declared.name, "workflow")
     if player is not None:
         # Taken: a workflow inside this one is a step of it, and one beside it is nobody's replay.
         NEXT_PLAYER.set(None)
         attrs = {**attrs, **player.about()}
-    return active.begin(active.begin_trace(player), None, declared, value, arguments=arguments, attrs=attrs)
+    trace, parent = active.begin_trace(player), None
+    if caller is not None:
+        trace, parent, attrs = caller.take_up(trace, active.config, attrs)
+    return active.begin(trace, parent, declared, value, arguments=arguments, attrs=attrs)
+
+
+def _goes_on(caller: continued, active: Recorder, declared: Declared) -> bool:
+    """Whether a caller's trace is recorded here: as the caller says, whatever the share, if there is room."""
+    if caller.is_left_out:
+        return False
+    has_room = active.journal.waiting_bytes <= active.config.journal_cap_bytes
+    return active.keeper.level(declared) is not Capture.OFF if has_room else active.accepts(declared)
 
 
 def open(  # noqa: A001 - read as recorder.open
@@ -190,8 +234,8 @@ def flush(timeout_s: float = 10.0) -> bool:
     with guard("write out what is waiting"):
         for settle in SETTLERS:
             settle()
-        active = _recorder
-        return active is None or active.flush(timeout_s)
+        flushed = [active.flush(timeout_s) for active in (_recorder, *_beside) if active is not None]
+        return all(flushed)
     return False  # the guard kept an error of ours from the caller
 
 
@@ -200,10 +244,13 @@ def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
     journal, from where the next process that opens the store brings it in."""
     global _recorder, _disabled
     with _lock:
-        active, _recorder, _disabled = _recorder, None, False
+        closing = [active for active in (_recorder, *_beside) if active is not None]
+        _beside.clear()
+        _recorder, _disabled = None, False
     written = False
     with guard("write out what is waiting"):
-        written = active is None or active.close(timeout_s)
+        closed = [active.close(timeout_s) for active in closing]
+        written = all(closed)
     # What went wrong where there is no journal to tell of it, in a command for instance.
     if untold():
         with contextlib.suppress(OSError, ConfigError):
@@ -214,8 +261,9 @@ def shutdown(timeout_s: float = _EXIT_TIMEOUT_S) -> bool:
 def _after_fork_in_child() -> None:
     global _lock  # noqa: PLW0603 - another thread of the parent may have held it
     _lock = threading.Lock()
-    if _recorder is not None:
-        _recorder.forked()
+    for active in (_recorder, *_beside):
+        if active is not None:
+            active.forked()
 
 
 atexit.register(shutdown)

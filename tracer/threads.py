@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Callable
 
 from tracer.context import CURRENT, ActiveStep
+from tracer.player import ReplayStopped
 
 _originals: dict[type, Callable[..., Any]] = {}
 # Guards the table above.
@@ -49,7 +50,7 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
 
         def run_below() -> None:
             del self.run  # it refers to the thread, which would be kept alive by it
-            _within(step, run)
+            within(step, run)
 
         self.run = run_below  # type: ignore[method-assign]  # an attribute of this one thread, found before its class's
         try:
@@ -67,17 +68,28 @@ def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
         step = CURRENT.get()
         if step is None:
             return submit(self, fn, *args, **kwargs)
+        shares_nothing = _is_of_interpreters(self)
+        if shares_nothing and step.trace.player is not None:
+            raise ReplayStopped(f"{step.path} hands work to another interpreter, where a replay can't ask about steps")
         # A thread that the pool starts here serves whoever comes: it must not take this step for its own.
         token = CURRENT.set(None)
         try:
-            return submit(self, _within, step, fn, *args, **kwargs)
+            return (
+                submit(self, fn, *args, **kwargs) if shares_nothing else submit(self, within, step, fn, *args, **kwargs)
+            )
         finally:
             CURRENT.reset(token)
 
     return submit_below
 
 
-def _within(step: ActiveStep, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _is_of_interpreters(pool: ThreadPoolExecutor) -> bool:
+    """A pool of interpreters, new in Python 3.14, is one of threads that share no objects: no step can be carried."""
+    return any(cls.__name__ == "InterpreterPoolExecutor" for cls in type(pool).__mro__)
+
+
+def within(step: ActiveStep, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a function below ``step``, on whatever thread this is."""
     token = CURRENT.set(step)
     try:
         return function(*args, **kwargs)

@@ -9,6 +9,7 @@ from tracer import recorder
 from tracer.context import CURRENT
 from tracer.http.answer import Ask, Send, Serve, plan, response_of
 from tracer.http.exchange import Exchange, begin
+from tracer.http.outgoing import marked
 from tracer.http.streams import streams_of
 
 
@@ -23,7 +24,7 @@ class RecordingTransport:
         exchange = begin(self._module, request)
         if exchange is None:
             _reach(str(request.url))
-            return self._inner.handle_request(request)
+            return self._inner.handle_request(marked(self._module, request))
         with exchange.failing():
             todo = plan(exchange, request)
             if isinstance(todo, Send):
@@ -38,7 +39,7 @@ class RecordingTransport:
         owner = transport if todo.elsewhere else None
         exchange.sent()
         try:
-            response = transport.handle_request(todo.request)
+            response = transport.handle_request(marked(self._module, todo.request, exchange.step))
         except BaseException:
             if owner is not None:
                 owner.close()
@@ -60,7 +61,7 @@ class AsyncRecordingTransport:
         exchange = begin(self._module, request)
         if exchange is None:
             await _reach_async(str(request.url))
-            return await self._inner.handle_async_request(request)
+            return await self._inner.handle_async_request(marked(self._module, request))
         with exchange.failing():
             todo = plan(exchange, request)
             if isinstance(todo, Send):
@@ -75,7 +76,7 @@ class AsyncRecordingTransport:
         owner = transport if todo.elsewhere else None
         exchange.sent()
         try:
-            response = await transport.handle_async_request(todo.request)
+            response = await transport.handle_async_request(marked(self._module, todo.request, exchange.step))
         except BaseException:
             if owner is not None:
                 await owner.aclose()
