@@ -16,11 +16,10 @@ import threading
 from functools import cache, partial, wraps
 from typing import Any, Callable, Iterator
 
-import wrapt
-
 from tracer.carrier import Call, Carried, EachCall, Numbers, below, carried, deal, name_of, nobody
 from tracer.context import CURRENT, ActiveStep
 from tracer.guard import guard
+from tracer.imports import when_imported
 from tracer.player import ReplayStopped
 from tracer.threads import within
 
@@ -47,7 +46,7 @@ def install() -> None:
         listen, _listening = not _listening, True
     for name, hook in _HOOKS.items():
         if listen:
-            wrapt.register_post_import_hook(hook, name)
+            when_imported(name, hook)
         elif name in sys.modules:
             hook(sys.modules[name])
 
