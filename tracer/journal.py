@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from mmap import mmap
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Iterator, NamedTuple
@@ -36,6 +35,8 @@ from tracer.segments import (
 SEGMENT_BYTES = 2 << 20
 #: Frames are handed out in portions of about this size, so that a reader never holds a whole backlog in memory.
 PORTION_BYTES = 4 << 20
+#: Full segments that stay mapped until the store has them; of a longer backlog the others are read from their files.
+_MOST_FULL = 2
 #: How long an append waits for a segment that is being made for it, before it makes one for itself.
 _PATIENCE_S = 0.02
 
@@ -81,7 +82,10 @@ class Journal:
         self._spares: SimpleQueue[Segment | None] = SimpleQueue()
         self._maker: threading.Thread | None = None
         self._awaited = 0
-        #: A full segment, for the maker to unmap.
+        #: Full segments that are still mapped, by number: read from memory, and written again once the store has them.
+        self._full: dict[int, Segment] = {}
+        self._used: SimpleQueue[Segment] = SimpleQueue()
+        #: Another full segment, for the maker to unmap.
         self._retired: Segment | None = None
         self._segment = segment
         self._memory = segment.memory
@@ -136,7 +140,7 @@ class Journal:
             segment.drop()
             return
         end = segment.size - HEADER.size
-        self._retired = self._segment
+        full = self._segment
         # Without a call in between: a finalizer sees the one or the other.
         self._before[segment.number] = self._before[number] + self._offset
         self._segment = segment
@@ -145,6 +149,10 @@ class Journal:
         self._limit = end
         self._number = segment.number
         self._offset = len(MAGIC)
+        if len(self._full) < _MOST_FULL:
+            self._full[number] = full
+        else:
+            self._retired = full
         # At once: who has filled one segment will fill more. Who has not filled half of one needs no second.
         self._ask()
 
@@ -180,22 +188,29 @@ class Journal:
         while self._wishes.get():
             spare = None
             with contextlib.suppress(OSError, MemoryError):  # the append that needs it tries for itself, and says so
-                spare = Segment(self.folder, next(self._numbers), self._segment_bytes)
+                spare = self._made()
             self._spares.put(spare)
             self._retired = None
+
+    def _made(self) -> Segment:
+        with contextlib.suppress(Empty):
+            used = self._used.get_nowait()
+            used.reuse(next(self._numbers))
+            return used
+        return Segment(self.folder, next(self._numbers), self._segment_bytes)
 
     def read(self, position: Position, *, limit: int) -> tuple[list[bytes], Position]:
         """Up to ``limit`` frames behind ``position``, and the position behind the last of them. A frame that was
         damaged on disk comes back empty."""
         with self._lock:
             end = Position(self._number, self._offset)
-            memory = self._memory
+            mapped = {**self._full, self._number: self._segment}
             later = sorted(number for number in self._before if number > position.segment)
         frames: list[bytes] = []
         number, offset = position
         portion_bytes = 0
         while (number, offset) < end and len(frames) < limit and portion_bytes < PORTION_BYTES:
-            for frame, behind in self._frames(number, offset, end, memory):
+            for frame, behind in self._frames(number, offset, end, mapped.get(number)):
                 frames.append(frame or b"")
                 portion_bytes += behind - offset
                 offset = behind
@@ -206,9 +221,11 @@ class Journal:
                     number, offset = later.pop(0), len(MAGIC)
         return frames, Position(number, offset)
 
-    def _frames(self, number: int, offset: int, end: Position, memory: mmap) -> Iterator[tuple[bytes | None, int]]:
-        if number == end.segment:
-            yield from frames_of(lambda at, size: memory[at : at + size], offset, end.offset, torn_end=False)
+    def _frames(
+        self, number: int, offset: int, end: Position, mapped: Segment | None
+    ) -> Iterator[tuple[bytes | None, int]]:
+        if mapped is not None:
+            yield from mapped.frames(offset, end.offset if number == end.segment else mapped.size)
             return
         try:
             with opened(path_of(self.folder, number)) as (read_at, until):
@@ -223,8 +240,13 @@ class Journal:
             gone = [number for number in self._before if number < position.segment]
             for number in gone:
                 del self._before[number]
+            full = {number: self._full.pop(number) for number in gone if number in self._full}
         for number in gone:
-            path_of(self.folder, number).unlink(missing_ok=True)
+            segment = full.get(number)
+            if segment is None or segment.size != self._segment_bytes or not self._used.empty() or not segment.put_by():
+                path_of(self.folder, number).unlink(missing_ok=True)
+            else:
+                self._used.put(segment)
 
     def refuse(self) -> None:
         """Take no more: whoever appends gets JournalClosed. What is in it can still be read."""

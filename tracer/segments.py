@@ -54,6 +54,32 @@ class Segment:
         _touch(self.memory, size)
         self.memory[: len(MAGIC)] = MAGIC
 
+    def put_by(self) -> bool:
+        """The store has all of it: keep it for ``reuse``, under a name that no reader looks at."""
+        with contextlib.suppress(OSError):
+            self.path = self.path.rename(self.path.with_name("spare"))
+            return True
+        return False
+
+    def reuse(self, number: int) -> None:
+        """Empty it and make it the segment of that number. Its pages are there already: a new one would cost more."""
+        _touch(self.memory, self.size)
+        self.memory[: len(MAGIC)] = MAGIC
+        self.path = self.path.rename(path_of(self.path.parent, number))
+        self.number = number
+
+    def frames(self, offset: int, until: int) -> Iterator[tuple[bytes, int]]:
+        """The frames that this process wrote from ``offset`` on, with the offset behind each: nobody else touches its
+        memory, so they are taken at their word."""
+        memory, unpack = self.memory, HEADER.unpack_from
+        while offset + HEADER.size <= until:
+            begin = offset + HEADER.size
+            size, checksum = unpack(memory, offset)
+            if size == 0 and checksum == 0:
+                return
+            offset = begin + size
+            yield memory[begin:offset], offset
+
     def drop(self) -> None:
         """It was made and is not needed."""
         self.path.unlink(missing_ok=True)
@@ -121,6 +147,14 @@ def frames_of(read_at: ReadAt, offset: int, until: int, *, torn_end: bool) -> It
     """
     stretch = _Stretch(read_at, until)
     while True:
+        begin = offset
+        # Nothing is behind the beginning of a file that was killed before it had its size.
+        for whole in _whole(read_at(offset, max(0, min(STRETCH_BYTES, until - offset)))):
+            offset += HEADER.size + len(whole)
+            yield whole, offset
+        if offset > begin:
+            continue
+        # The end of the frames, or damage, or a frame that is longer than a stretch: a closer look says which.
         size, checksum = stretch.header(offset)
         if size == _NEXT or (size == 0 and checksum == 0):
             return
@@ -134,6 +168,21 @@ def frames_of(read_at: ReadAt, offset: int, until: int, *, torn_end: bool) -> It
                 behind = until
         yield frame, behind
         offset = behind
+
+
+def _whole(data: bytes) -> Iterator[bytes]:
+    """The frames that ``data`` begins with, for as long as they are whole."""
+    at, length, unpack = 0, len(data), HEADER.unpack_from
+    while at + HEADER.size <= length:
+        size, checksum = unpack(data, at)
+        begin = at + HEADER.size
+        at = begin + size
+        if size == 0 or at > length:
+            return
+        frame = data[begin:at]
+        if zlib.crc32(frame) != checksum:
+            return
+        yield frame
 
 
 class _Stretch:
