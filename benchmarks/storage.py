@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator
 
 from tracer import codec
+from tracer.batches import BATCH, events_of
 from tracer.events import Event, Finished, Started, pack
 from tracer.store import open_store
-from tracer.writer import BATCH, events_of
 
 KEY = b"k" * 32
 ROUNDS = 5

@@ -64,12 +64,18 @@ def sizes(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, int]:
     return {digest: place.size for digest, place in packs.places(connection, digests).items()}
 
 
-def fetch(connection: Connection, digests: Iterable[bytes], *, most_bytes: int | None = None) -> dict[bytes, bytes]:
+def fetch(
+    connection: Connection,
+    digests: Iterable[bytes],
+    *,
+    most_bytes: int | None = None,
+    reader: Reader | None = None,
+) -> dict[bytes, bytes]:
     """The payloads under these digests. What is not stored, or not whole any more, is left out, and so is what is
-    larger than ``most_bytes``."""
+    larger than ``most_bytes``. Who fetches again and again keeps a ``reader``."""
     found = packs.places(connection, digests)
     wanted = [place for place in found.values() if most_bytes is None or place.size <= most_bytes]
-    stored = _with_pieces(connection, wanted)
+    stored = with_pieces(connection, wanted, reader or Reader(connection))
     whole = ((place.digest, _whole(place.digest, stored)) for place in wanted)
     return {digest: data for digest, data in whole if data is not None}
 
@@ -77,9 +83,8 @@ def fetch(connection: Connection, digests: Iterable[bytes], *, most_bytes: int |
 Stored = dict[bytes, tuple[Place, bytes]]
 
 
-def _with_pieces(connection: Connection, places: Iterable[Place]) -> Stored:
+def with_pieces(connection: Connection, places: Iterable[Place], reader: Reader) -> Stored:
     """These bodies and all that they are made of, one query for each level of their lists."""
-    reader = Reader(connection)
     stored: Stored = {}
     waiting = list(places)
     while waiting:

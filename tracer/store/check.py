@@ -8,16 +8,13 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection, select, union_all
 
-from tracer.store import packs
-from tracer.store.bodies import address_of, chunks
-from tracer.store.packs import CHUNK, NODE, WHOLE, Place, Reader
+from tracer.store.bodies import Stored, address_of, chunks, with_pieces
+from tracer.store.packs import CHUNK, LIST, NODE, WHOLE, Place, Reader
 from tracer.store.pieces import digest_of, node_digest
 from tracer.store.tables import payloads, steps
 
 #: Of the steps that use a damaged payload, so many are named.
 _NAMED = 5
-#: Lists and pieces of which the places are remembered while lists are followed; a conversation repeats most of them.
-_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,9 @@ class Checked:
 
 
 def check(connection: Connection) -> Checked:
-    """Read every body once, in the order in which they lie, and follow every list. Memory: some packs."""
-    reader, look = Reader(connection), _Look(connection)
+    """Read every body once, in the order in which they lie, and follow every list. Memory: some packs, and the largest
+    payload."""
+    reader, followed = Reader(connection), Reader(connection)
     checked = 0
     wrong: dict[bytes, str] = {}
     for places in _in_packs(connection):
@@ -48,7 +46,8 @@ def check(connection: Connection) -> Checked:
         unread = {place.digest for place in places}
         for place, body in reader.bodies(places):
             unread.discard(place.digest)
-            problem = _problem(place, body, look)
+            stored = with_pieces(connection, [place], followed) if place.form == LIST else {}
+            problem = _problem(place, body, stored)
             if problem is not None:
                 wrong[place.digest] = problem
         wrong |= dict.fromkeys(unread, "its pack is missing or torn")
@@ -66,7 +65,7 @@ def _in_packs(connection: Connection) -> Iterator[list[Place]]:
             yield [Place(*row) for row in some]
 
 
-def _problem(place: Place, body: bytes, look: _Look) -> str | None:
+def _problem(place: Place, body: bytes, stored: Stored) -> str | None:
     """What is wrong with a body, or None."""
     if place.form == WHOLE:
         return None if digest_of(body) == place.digest else "its bytes have changed"
@@ -75,7 +74,7 @@ def _problem(place: Place, body: bytes, look: _Look) -> str | None:
     digest = blake2b(digest_size=len(place.digest))
     size = 0
     try:
-        for chunk in chunks(place.digest, look):
+        for chunk in chunks(place.digest, stored.get):
             digest.update(chunk)
             size += len(chunk)
             if size > place.size:
@@ -85,24 +84,6 @@ def _problem(place: Place, body: bytes, look: _Look) -> str | None:
     except (ValueError, RecursionError):
         return "its list of pieces is torn"
     return None if digest.digest() == place.digest else "its pieces are not what they were"
-
-
-class _Look:
-    """Finds bodies one by one, for those who follow a list."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._reader = Reader(connection)
-        self._known: dict[bytes, Place] = {}
-
-    def __call__(self, digest: bytes) -> tuple[Place, bytes] | None:
-        place = self._known.get(digest)
-        if place is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known |= packs.places(self._connection, [digest])
-            place = self._known.get(digest)
-        return None if place is None else next(self._reader.bodies([place]), None)
 
 
 _USED = {"input": steps.c.input, "output": steps.c.output, "failure": steps.c.failure}

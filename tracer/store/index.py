@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator
 
 import ormsgpack
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select, tuple_
 
 from tracer.model import Failure
 from tracer.store.bodies import fetch
 from tracer.store.engine import reading, writing
-from tracer.store.packs import CHUNK
+from tracer.store.packs import Reader
 from tracer.store.rows import decoded, failure_in
 from tracer.store.statements import Row, upsert
 from tracer.store.tables import step_texts, steps, unsearched
@@ -22,6 +22,9 @@ from tracer.store.texts import plain, searchable
 
 #: Values above this size are stored, but not looked through for words: that would hold up whoever searches.
 _SEARCHED_BYTES = 256 * 1024
+#: Steps whose values are held in memory at once.
+_STEPS = 100
+_PARTS = {"input": steps.c.input, "output": steps.c.output, "error": steps.c.failure}
 
 
 def catch_up(engine: Engine) -> None:
@@ -55,23 +58,21 @@ def unindexed(connection: Connection, words: Iterable[str]) -> dict[str, set[str
 
 def _texts(connection: Connection, body: bytes) -> Iterator[Row]:
     """The rows of step_texts for the steps that a row of the queue names."""
-    for trace, ids in ormsgpack.unpackb(body):
-        named = [ids[at : at + 8].hex() for at in range(0, len(ids), 8)]
-        for start in range(0, len(named), CHUNK):
-            yield from _texts_of(connection, trace.hex(), named[start : start + CHUNK])
-
-
-def _texts_of(connection: Connection, trace_id: str, step_ids: list[str]) -> Iterator[Row]:
-    columns = (steps.c.step_id, steps.c.input, steps.c.output, steps.c.failure)
-    query = select(*columns).where(steps.c.trace_id == trace_id, steps.c.step_id.in_(step_ids))
-    found = connection.execute(query).all()
-    values = fetch(connection, {digest for row in found for digest in row[1:] if digest}, most_bytes=_SEARCHED_BYTES)
-    for row in found:
-        for part, digest in (("input", row.input), ("output", row.output), ("error", row.failure)):
-            if digest in values:
-                text = searchable(_said(part, values[digest]))
+    reader = Reader(connection)
+    named = [
+        (trace.hex(), ids[at : at + 8].hex()) for trace, ids in ormsgpack.unpackb(body) for at in range(0, len(ids), 8)
+    ]
+    for start in range(0, len(named), _STEPS):
+        query = select(steps.c.trace_id, steps.c.step_id, *_PARTS.values())
+        some = tuple_(steps.c.trace_id, steps.c.step_id).in_(named[start : start + _STEPS])
+        found = connection.execute(query.where(some)).all()
+        wanted = {digest for row in found for digest in row[2:] if digest}
+        values = fetch(connection, wanted, most_bytes=_SEARCHED_BYTES, reader=reader)
+        for row in found:
+            for part, digest in zip(_PARTS, row[2:], strict=True):
+                text = searchable(_said(part, values[digest])) if digest in values else ""
                 if text:
-                    yield {"trace_id": trace_id, "step_id": row.step_id, "part": part, "text": text}
+                    yield {"trace_id": row.trace_id, "step_id": row.step_id, "part": part, "text": text}
 
 
 def _said(part: str, data: bytes) -> Any:
