@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tracer.codec import CodecError, identity
 from tracer.errors import StoreError
-from tracer.events import Event, Started, unpack
+from tracer.events import Event, unpack
 from tracer.guard import report
 from tracer.journal import START, Position
 from tracer.key import NO_INPUT
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracer.store import Store
 
 #: Events in one transaction: past some hundreds, SQLite's cost per row no longer falls.
-BATCH = 1000
+BATCH = 3000
 
 
 def write(store: Store, events: list[Event], *, owner: str, position: Position) -> None:
@@ -43,11 +43,7 @@ def events_of(frames: list[bytes], key: bytes) -> list[Event]:
     events: list[Event] = []
     for frame in frames:
         try:
-            event = unpack(frame)
-            if isinstance(event, Started) and event.identity is None and not isinstance(event.input, str):
-                event = event._replace(identity=identity(NO_INPUT if event.input is None else event.input, key))
+            events.append(unpack(frame, lambda given: identity(given or NO_INPUT, key)))
         except (ValueError, CodecError) as error:
             report("read one of its own events", error)
-        else:
-            events.append(event)
     return events

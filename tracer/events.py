@@ -6,7 +6,7 @@ address of a payload that the store already holds (a served step repeats nothing
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 import ormsgpack
 
@@ -59,6 +59,7 @@ class Noted(NamedTuple):
 
 
 Event = Started | Finished | Noted
+_INPUT, _IDENTITY = Started._fields.index("input"), Started._fields.index("identity")
 _LETTERS: dict[str, type[Started | Finished | Noted]] = {"s": Started, "f": Finished, "n": Noted}
 
 
@@ -70,10 +71,15 @@ def pack(event: Event) -> bytes:
     return ormsgpack.packb((letter_of(event), *event))
 
 
-def unpack(frame: bytes) -> Event:
-    """The event in one journal frame; raises ValueError when the bytes are no event of this version."""
+def unpack(frame: bytes, identify: Callable[[bytes | None], str] | None = None) -> Event:
+    """The event in one journal frame; raises ValueError when the bytes are no event of this version.
+
+    ``identify`` gives the identity that the recording thread left to the writer, from the input.
+    """
     try:
         letter, *fields = ormsgpack.unpackb(frame)
+        if identify and letter == "s" and fields[_IDENTITY] is None and not isinstance(fields[_INPUT], str):
+            fields[_IDENTITY] = identify(fields[_INPUT])
         return _LETTERS[letter](*fields)
-    except (ormsgpack.MsgpackDecodeError, TypeError, KeyError, ValueError) as error:
+    except (ormsgpack.MsgpackDecodeError, TypeError, LookupError, ValueError) as error:
         raise ValueError(f"not a journal event: {error}") from error

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tracer.store import Store
 
 _PATIENCE_S = 5.0
+#: How long a few events wait for more of them.
+_GATHERING_S = 0.05
 
 
 class Writer:
@@ -40,6 +42,8 @@ class Writer:
         self._store: Store | None = None
         self._position = START
         self._wake = threading.Event()
+        #: Somebody waits for what is written.
+        self._hurry = threading.Event()
         # Guards the position and the thread, and tells those who flush of every step forward.
         self._progress = threading.Condition()
         self._closing = threading.Event()
@@ -78,6 +82,7 @@ class Writer:
         """Wait until the store holds everything appended before this call. False if it did not get there in time."""
         goal = self._journal.end
         deadline = time.monotonic() + timeout_s
+        self._hurry.set()
         self.wake()
         with self._progress:
             while self._position < goal:
@@ -91,6 +96,7 @@ class Writer:
         """Write what is waiting, stop the thread, and give the journal back. False when not everything was written; it
         then stays on disk. A store that is away is asked once more and not waited for."""
         self._closing.set()
+        self._hurry.set()
         self._wake.set()
         thread = self._thread
         if thread is not None:
@@ -113,11 +119,16 @@ class Writer:
 
     def _work(self) -> None:
         while not self._closing.is_set():
-            wrote = self._round()
+            moved = self._round()
             if self._failed_rounds:
                 # Not on the wake event: a store that is away does not come back because a workflow begins.
                 self._closing.wait(min(_PATIENCE_S, 0.05 * 2 ** min(self._failed_rounds, 7)))
-            elif not wrote:
+            elif moved:
+                # A transaction has its price, so a few events wait for more of them; the journal holds them meanwhile.
+                if moved < BATCH:
+                    self._hurry.wait(_GATHERING_S)
+            else:
+                self._hurry.clear()
                 self._wake.clear()
                 # Cleared first, looked at second: an append in between is seen here or sets the event again.
                 if self._journal.end == self._position and not self._closing.is_set():
@@ -129,8 +140,8 @@ class Writer:
                 self._store.withdraw(self._journal.owner)
             self._store.close()
 
-    def _round(self) -> bool:
-        """Move one portion. False: there was nothing, or the store did not take it."""
+    def _round(self) -> int:
+        """Move one portion. How many events; 0: there was nothing, or the store did not take it."""
         self._tell()
         try:
             store = self._store or self._reach()
@@ -140,17 +151,17 @@ class Writer:
                 self._journal.drop_before(position)
         except StoreError as error:
             self._fail("reach its store", str(error))
-            return False
+            return 0
         except BaseException as error:  # noqa: BLE001 - the thread must outlive any defect; it is counted and shown
             self._fail("write to its store", f"{type(error).__name__}: {error}")
-            return False
+            return 0
         self._failed_rounds = 0
         self.problem = None
         self._written += len(frames)
         with self._progress:
             self._position = position
             self._progress.notify_all()
-        return bool(frames)
+        return len(frames)
 
     def _reach(self) -> Store:
         store = self._open_store()

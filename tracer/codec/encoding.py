@@ -26,7 +26,11 @@ def quick(value: Any) -> bytes | None:
     """``encode(value).data`` in one call, for the many values that are exact and of types that MessagePack has words
     for; None for any other."""
     try:
-        data = packb(value, None, PASSTHROUGH)
+        # A tuple is what a function gives that gives two things.
+        if type(value) is tuple:
+            data = packb(ormsgpack.Ext(Tag.TUPLE, packb([*value], None, PASSTHROUGH)))
+        else:
+            data = packb(value, None, PASSTHROUGH)
     except Exception:  # noqa: BLE001  # there is something else in it, anywhere
         return None
     return None if _may_hold_buffer(data) and _holds_buffer(value) else data
@@ -154,7 +158,7 @@ def _holds_buffer(value: Any) -> bool:
         cls = type(part)
         if cls is dict:
             waiting.extend(part.values())
-        elif cls is list:
+        elif cls is list or cls is tuple:
             waiting.extend(part)
         elif cls is bytearray or cls is memoryview:
             return True

@@ -133,6 +133,8 @@ _DIGITS_AND_GAPS = bytes(
 #: 1, 5, 9, 13), r = 2 and 3 "000". Groups of 4-6-4 and 4-6-5 have them at 4 and 11: r = 0 gives "0100", r = 1 and 2
 #: "000", r = 3 "0010". The last byte this needs is the 16th, and the shortest grouped number has 16.
 _SAMPLED = (b"000", b"0010", b"0100")
+#: More places than this are looked at all at once.
+_MOST_PLACES = 6
 #: And where to look on when it was not one: in digits without gaps, no number begins at the second one.
 _LAYOUTS = ((b"0" * 13, 13), (b"0000100001000010", 1), (b"0000100000010000", 1))
 #: An issuer's digit is 2 to 6. One or two digits in front may be a header's length.
@@ -254,9 +256,21 @@ def _may_have_password(data: bytes) -> bool:
 
 
 def _may_have_card(data: bytes, sampled: bytes) -> bool:
+    """A look at the places where the samples fit a card; where there are many, at all of it at once."""
     marks = sampled.translate(_DIGITS_AND_GAPS)
-    if not any(sample in marks for sample in _SAMPLED):
-        return False
+    places = []
+    for sample in _SAMPLED:
+        at = marks.find(sample)
+        while at >= 0:
+            places.append(4 * at)
+            if len(places) > _MOST_PLACES:
+                return _has_layout(data)
+            at = marks.find(sample, at + 1)
+    # The number begins at the sample or up to 3 bytes before it; 5 more may be the header in front of it.
+    return any(_has_layout(data[max(0, place - 8) : place + 16]) for place in places)
+
+
+def _has_layout(data: bytes) -> bool:
     marks = data.translate(_DIGITS_AND_GAPS)
     layouts = _LAYOUTS if b"1" in marks else _LAYOUTS[:1]
     return any(_begins(data, marks, *layout) for layout in layouts)

@@ -99,7 +99,7 @@ class Rows:
             None if event.parent_id is None else event.parent_id.hex(),
             _name(event.name),
             _name(event.kind),
-            plain(event.path),
+            _path(event.path),
             event.occurrence,
             event.at_ns,
             attrs.get("origin") or "live",
@@ -190,6 +190,11 @@ def failure_in(data: bytes) -> Failure:
 
 def first_line(message: str) -> str:
     return squeeze(next(iter(message.strip().splitlines()), ""), _ERROR_LENGTH)
+
+
+@lru_cache(maxsize=4_096)
+def _path(text: str) -> str:
+    return plain(text)
 
 
 @lru_cache(maxsize=4_096)
