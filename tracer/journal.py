@@ -34,7 +34,7 @@ from tracer.segments import (
 
 SEGMENT_BYTES = 2 << 20
 #: Frames are handed out in portions of about this size, so that a reader never holds a whole backlog in memory.
-PORTION_BYTES = 4 << 20
+PORTION_BYTES = 2 << 20
 #: Full segments that stay mapped until the store has them; of a longer backlog the others are read from their files.
 _MOST_FULL = 2
 #: How long an append waits for a segment that is being made for it, before it makes one for itself.

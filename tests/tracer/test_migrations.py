@@ -14,13 +14,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, create_engine, event, inspect, select, text
+from sqlalchemy import Engine, MetaData, create_engine, event, inspect, select, text
 
 from tests.builders import Story
 from tracer.errors import StoreNewer
 from tracer.store import Filter, Store, open_store
 from tracer.store.bodies import address_of
-from tracer.store.engine import connect, locate
+from tracer.store.engine import connect, locate, writing
 from tracer.store.tables import (
     REVISION,
     journal_positions,
@@ -40,6 +40,36 @@ ENTRY = {"module": "app", "qualname": "support", "file": None, "root": "."}
 NARROW = {"traces_failed", "traces_open", "traces_behind", "traces_replays"}
 
 
+@pytest.fixture
+def migrated(store_url: str) -> Iterator[Engine]:
+    """A database that every migration was run on, one after the other."""
+    engine = connect(locate(store_url))
+    with writing(engine) as connection:
+        command.upgrade(alembic_config(connection), "head")
+    yield engine
+    engine.dispose()
+
+
+def schema_of(engine: Engine) -> dict[str, Any]:
+    """Tables with their columns, keys and indexes, and how they lie, which inspection does not say."""
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        found: dict[str, Any] = {}
+        for table in inspector.get_table_names():
+            columns = {(each["name"], str(each["type"]), each["nullable"]) for each in inspector.get_columns(table)}
+            indexes = {
+                (str(each["name"]), tuple(each["column_names"]), str([*map(str, each["dialect_options"].values())]))
+                for each in inspector.get_indexes(table)
+            }
+            found[table] = (columns, inspector.get_pk_constraint(table)["constrained_columns"], indexes)
+        lies = {
+            "sqlite": "SELECT name, wr FROM pragma_table_list WHERE name NOT LIKE 'sqlite%'",
+            "postgresql": "SELECT attname, attstorage FROM pg_attribute WHERE attrelid = 'packs'::regclass",
+        }
+        found[""] = {tuple(row) for row in connection.execute(text(lies[engine.dialect.name]))}
+        return found
+
+
 class TestScripts:
     def test_the_tables_are_those_of_the_newest_script(self, store: Store) -> None:
         with store._engine.connect() as connection:
@@ -47,10 +77,18 @@ class TestScripts:
         assert known.get_current_head() == REVISION
         assert len(known.get_heads()) == 1
 
-    def test_migrations_and_metadata_say_the_same(self, store: Store) -> None:
-        with store._engine.connect() as connection:
+    def test_migrations_and_metadata_say_the_same(self, migrated: Engine) -> None:
+        with migrated.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
             assert compare_metadata(context, metadata) == []
+
+    def test_a_store_that_is_made_at_once_is_like_one_that_came_all_the_way(self, migrated: Engine) -> None:
+        come = schema_of(migrated)
+        metadata.drop_all(migrated)
+        with migrated.begin() as connection:
+            connection.execute(text("DROP TABLE alembic_version"))
+        assert upgrade(migrated)
+        assert schema_of(migrated) == come
 
     def test_the_partial_indexes_are_partial(self, store: Store) -> None:
         # which autogenerate does not compare

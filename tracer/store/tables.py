@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    event,
 )
 
 #: The Alembic revision that these tables are at. A test holds it to the newest script.
@@ -183,6 +185,12 @@ packs = Table(
     Column("size", BigInteger, nullable=False),
     Column("encoding", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+)
+# Its bodies are compressed already.
+event.listen(
+    packs,
+    "after_create",
+    DDL("ALTER TABLE packs ALTER COLUMN body SET STORAGE EXTERNAL").execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
 )
 
 notes = Table(

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, text
 
 from tracer.errors import StoreNewer
 from tracer.store.engine import reaching, reading, shown, writing
-from tracer.store.tables import REVISION
+from tracer.store.tables import REVISION, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,7 +25,7 @@ def upgrade(engine: Engine) -> bool:
     """Make the tables, or bring older ones up to date; true if anything had to be done.
 
     Raises StoreNewer, changing nothing, if a newer playhead has written there. One short query when all is in order;
-    Alembic is imported only when it is not.
+    Alembic is imported only for a store that an older playhead made.
     """
     with reading(engine) as connection:
         if revision(connection) == REVISION:
@@ -40,7 +40,10 @@ def upgrade(engine: Engine) -> bool:
             found = revision(connection)
             if found == REVISION:
                 return False
-            _migrate(connection, found)
+            if found is None:
+                _create(connection)
+            else:
+                _migrate(connection, found)
     return True
 
 
@@ -68,13 +71,22 @@ def scripts() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-def _migrate(connection: Connection, found: str | None) -> None:
+def _create(connection: Connection) -> None:
+    """Make the tables in an empty place, as the migrations would one after the other (a test compares the two): they
+    would load 9 MB of Alembic into every process that records first."""
+    metadata.create_all(connection, checkfirst=False)
+    versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+    versions.create(connection)
+    connection.execute(versions.insert(), {"version_num": REVISION})
+
+
+def _migrate(connection: Connection, found: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = alembic_config(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    if found not in known:
         raise StoreNewer(
             f"{shown(connection.engine.url)} was written by a newer playhead (revision {found}): "
             "upgrade playhead to open it; nothing was changed"
