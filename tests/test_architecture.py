@@ -44,7 +44,7 @@ ROOMS = {
     "config": {"declared", "digest", "errors", "tail"},
     "tail": {"errors"},
     "declared": set(),
-    "store": {"codec", "errors", "events", "model", "pricing", "wire"},
+    "store": {"codec", "errors", "events", "model", "pricing", "tail", "wire"},
     "owners": set(),
     "segments": set(),
     "journal": {"owners", "segments"},

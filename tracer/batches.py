@@ -11,6 +11,7 @@ from tracer.events import Event, unpack
 from tracer.guard import report
 from tracer.journal import START, Position
 from tracer.key import NO_INPUT
+from tracer.tail import KEEP_ALL, Keep
 
 if TYPE_CHECKING:
     from tracer.store import Store
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
 BATCH = 3000
 
 
-def write(store: Store, events: list[Event], *, owner: str, position: Position) -> None:
+def write(store: Store, events: list[Event], *, owner: str, position: Position, keep: Keep = KEEP_ALL) -> None:
     """Apply a batch. An event that the store can't hold is counted and passed over, never in the way of others."""
     try:
-        store.apply(events, owner=owner, position=position)
+        store.apply(events, owner=owner, position=position, keep=keep)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one event; halving the batch finds it
         if len(events) > 1:
             half = len(events) // 2
-            write(store, events[:half], owner=owner, position=START)
-            write(store, events[half:], owner=owner, position=position)
+            write(store, events[:half], owner=owner, position=START, keep=keep)
+            write(store, events[half:], owner=owner, position=position, keep=keep)
         else:
             report("store one of its own events", error)
             store.apply([], owner=owner, position=position)

@@ -69,7 +69,7 @@ class Recorder:
             if self._journal is None or self._writer is None:
                 home, tag = self.config.home, self.config.store_tag
                 journal = Journal(home, tag)
-                self._writer = Writer(journal, home, tag, self._open_store)
+                self._writer = Writer(journal, home, tag, self._open_store, keep=lambda: self.config.keep)
                 self._journal = journal
                 if not self._journal_only:
                     self._writer.wake()

@@ -21,6 +21,7 @@ from tracer.errors import StoreError
 from tracer.guard import report
 from tracer.journal import START, Journal
 from tracer.key import store_key
+from tracer.tail import KEEP_ALL, Keep
 
 if TYPE_CHECKING:
     from tracer.store import Store
@@ -33,8 +34,18 @@ _GATHERING_S = 0.05
 class Writer:
     """Drains one journal into one store. ``open_store`` is called on the writer's own thread, when first needed."""
 
-    def __init__(self, journal: Journal, home: Path, store_tag: str, open_store: Callable[[], Store]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        home: Path,
+        store_tag: str,
+        open_store: Callable[[], Store],
+        *,
+        keep: Callable[[], Keep] = lambda: KEEP_ALL,
+    ) -> None:
         self._journal = journal
+        #: Which ended traces stay, as it is set just now.
+        self._keep = keep
         self._home = home
         self._key = store_key(home)
         self._store_tag = store_tag
@@ -147,7 +158,8 @@ class Writer:
             store = self._store or self._reach()
             frames, position = self._journal.read(self._position, limit=BATCH)
             if frames:
-                write(store, events_of(frames, self._key), owner=self._journal.owner, position=position)
+                events = events_of(frames, self._key)
+                write(store, events, owner=self._journal.owner, position=position, keep=self._keep())
                 self._journal.drop_before(position)
         except StoreError as error:
             self._fail("reach its store", str(error))

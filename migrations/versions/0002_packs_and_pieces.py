@@ -174,6 +174,11 @@ def _packed(data: bytes) -> tuple[str, bytes]:
 
 def upgrade() -> None:
     op.create_table(
+        "dropped",
+        sa.Column("trace_id", sa.String(32), primary_key=True),
+        sa.Column("at_ns", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
         "unsearched",
         sa.Column("id", _number, primary_key=True, autoincrement=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),

@@ -81,6 +81,20 @@ class Rows:
     #: Roots whose input is an address: their preview has to be read from the store.
     preview_from: dict[str, bytes] = field(default_factory=dict)
 
+    def forget(self, trace_ids: set[str]) -> None:
+        """Take out all that belongs to these traces."""
+        if not trace_ids:
+            return
+        for of_traces in (self.trace_ids, self.roots, self.end_plans, self.preview_from):
+            for trace_id in trace_ids.intersection(of_traces):
+                del of_traces[trace_id]
+        for of_steps in (self.begun, self.ended, self.asked, self.calls, self.notes):
+            for key in [key for key in of_steps if key[0] in trace_ids]:
+                del of_steps[key]
+        held = {step.input for step in self.begun.values()}
+        held.update(digest for step in self.ended.values() for digest in (step.output, step.failure))
+        self.payloads = {digest: data for digest, data in self.payloads.items() if digest in held}
+
     def add(self, event: Event) -> None:
         trace_id = event.trace_id.hex()
         if trace_id not in self.trace_ids:

@@ -24,6 +24,7 @@ from tracer.store.search import Owners, cheap_conditions, conditions, status_of
 from tracer.store.statements import upsert
 from tracer.store.tables import journal_positions, model_calls, packs, payloads, processes, steps, traces
 from tracer.store.texts import plain
+from tracer.tail import KEEP_ALL, Keep
 
 #: Status counts look at this many traces, the newest; beyond it a page would wait for a number nobody reads exactly.
 COUNTED = 10_000
@@ -86,11 +87,19 @@ class Store:
 
     # Writing
 
-    def apply(self, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None = None) -> None:
+    def apply(
+        self,
+        events: Iterable[Event],
+        *,
+        owner: str,
+        position: tuple[int, int] | None = None,
+        keep: Keep = KEEP_ALL,
+    ) -> None:
         """Write a batch of events, best some hundred, and the journal position behind it, in one transaction. Events
-        may come late or twice: the same events again change nothing."""
+        may come late or twice: the same events again change nothing. Of ended traces only those stay that ``keep``
+        keeps."""
         with engines.writing(self._engine) as connection:
-            write.apply(connection, events, owner=owner, position=position)
+            write.apply(connection, events, owner=owner, position=position, keep=keep)
 
     def position(self, owner: str) -> tuple[int, int] | None:
         """How far ``owner``'s journal has been written: (segment, offset)."""

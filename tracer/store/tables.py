@@ -193,6 +193,14 @@ event.listen(
     DDL("ALTER TABLE packs ALTER COLUMN body SET STORAGE EXTERNAL").execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]
 )
 
+#: Traces that tail sampling took out, for a day: what still comes of them is not kept either.
+dropped = Table(
+    "dropped",
+    metadata,
+    Column("trace_id", String(32), primary_key=True),
+    Column("at_ns", BigInteger, nullable=False),
+)
+
 notes = Table(
     "notes",
     metadata,

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tracer.events import Event
 from tracer.store import bodies
+from tracer.store.dropping import leave_out, take_out
 from tracer.store.packs import new_id
 from tracer.store.rows import Begun, Ended, Key, Rows, decoded, failure_in
 from tracer.store.statements import Row, put, upsert
@@ -22,6 +23,7 @@ from tracer.store.sums import NOTHING, Told, summed
 from tracer.store.tables import journal_positions, model_calls, notes, steps, traces, unsearched
 from tracer.store.texts import preview
 from tracer.store.totals import sum_up, update_traces
+from tracer.tail import Keep
 
 #: A trace of more steps is not counted with every batch, but when it has grown by a tenth; a batch would otherwise
 #: cost the more, the longer the trace is.
@@ -32,11 +34,15 @@ _NOT_BEGUN = Begun(None, "", "step", "", 0, 0, "live", 0, **dict.fromkeys(Begun.
 Keys = Mapping[str, list[Key]]
 
 
-def apply(connection: Connection, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None) -> None:
+def apply(
+    connection: Connection, events: Iterable[Event], *, owner: str, position: tuple[int, int] | None, keep: Keep
+) -> None:
     """Write ``events`` and the journal position behind them. Events may come late, twice, or in any order."""
     rows = Rows(owner)
     for event in events:
         rows.add(event)
+    if rows.trace_ids:
+        leave_out(connection, rows, keep)
     if rows.trace_ids:
         bodies.keep(connection, rows.payloads)
         keys = _by_trace(rows)
@@ -47,7 +53,9 @@ def apply(connection: Connection, events: Iterable[Event], *, owner: str, positi
         upsert(connection, notes, list(rows.notes.values()), change=("at_ns", "value"))
         if keys:
             put(connection, unsearched, [(new_id(), _queued(keys))])
-        sum_up(connection, _due(rows, keys, made, known))
+        due = _due(rows, keys, made, known)
+        sum_up(connection, due)
+        take_out(connection, due, keep)
     if position is not None:
         _advance(connection, owner, position)
 
