@@ -20,7 +20,7 @@ from tracer.context import SETTLERS, UNSET, ActiveStep, ActiveTrace
 from tracer.declared import Capture, Declared
 from tracer.events import Event, Finished, Noted, Started, letter_of
 from tracer.failures import failure_of, outcome_of, wordless
-from tracer.guard import guard, report, swallow
+from tracer.guard import REFUSED, guard, report, swallow
 from tracer.ids import Anchor, new_step_id, new_trace_id
 from tracer.journal import Journal, JournalClosed
 from tracer.keeping import NO_VALUE, Keeper
@@ -102,7 +102,7 @@ class Recorder:
             return False
         if self.journal.waiting_bytes > self.config.journal_cap_bytes:
             self.refused_traces += 1
-            report("keep up: its journal is full and new traces are refused", "the store has been away for too long")
+            report(REFUSED, "the store has been away for too long")
             return False
         return self.config.sample >= 1.0 or random.random() < self.config.sample  # noqa: S311 - not a secret
 
