@@ -68,17 +68,10 @@ class Segment:
         self.path = self.path.rename(path_of(self.path.parent, number))
         self.number = number
 
-    def frames(self, offset: int, until: int) -> Iterator[tuple[bytes, int]]:
-        """The frames that this process wrote from ``offset`` on, with the offset behind each: nobody else touches its
-        memory, so they are taken at their word."""
-        memory, unpack = self.memory, HEADER.unpack_from
-        while offset + HEADER.size <= until:
-            begin = offset + HEADER.size
-            size, checksum = unpack(memory, offset)
-            if size == 0 and checksum == 0:
-                return
-            offset = begin + size
-            yield memory[begin:offset], offset
+    def frames(self, offset: int, until: int) -> Iterator[tuple[bytes | None, int]]:
+        """``frames_of``, from memory."""
+        memory = self.memory
+        return frames_of(lambda at, size: memory[at : at + size], offset, until, torn_end=False)
 
     def drop(self) -> None:
         """It was made and is not needed."""
