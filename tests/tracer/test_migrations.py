@@ -75,6 +75,7 @@ class TestScripts:
         with store._engine.connect() as connection:
             known = ScriptDirectory.from_config(alembic_config(connection))
         assert known.get_current_head() == REVISION
+        assert all(Path(script.path).name.startswith(f"{script.revision}_") for script in known.walk_revisions())
         assert len(known.get_heads()) == 1
 
     def test_migrations_and_metadata_say_the_same(self, migrated: Engine) -> None:
