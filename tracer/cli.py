@@ -194,10 +194,19 @@ def doctor_command(*, forget: bool, as_json: bool) -> None:
         print_json({**report.facts, "problems": report.problems})
     else:
         for name, value in report.facts.items():
-            click.echo(f"{name.replace('_', ' '):<22} {inert(str(value))}")
+            click.echo(f"{name.replace('_', ' '):<22} {inert(_shown(name, value))}")
         for problem in report.problems:
             click.echo(f"problem: {inert(problem)}", err=True)
     sys.exit(report.exit_code)
+
+
+def _shown(name: str, value: object) -> str:
+    """A fact as people read it: sizes with a unit, nothing for an empty list."""
+    from tracer.format import size  # noqa: PLC0415
+
+    if isinstance(value, int) and ("size" in name or "bytes" in name or name == "journal_cap"):
+        return size(value)
+    return "none" if value in ([], {}) else str(value)
 
 
 @main.group("db")

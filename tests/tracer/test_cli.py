@@ -172,7 +172,10 @@ class TestDoctor:
     def test_says_where_and_how_much(self, recorded: Project) -> None:
         told = json.loads(run("doctor", "--json").stdout)
         assert (told["traces"], told["steps"], told["home"]) == (2, 4, str(recorded.home))
-        assert "traces                 2" in run("doctor").output
+        shown = run("doctor").output
+        assert "traces                 2" in shown
+        assert "journal cap            1.1 GB" in shown
+        assert "degraded               none" in shown
 
     def test_a_wrong_setting_is_2(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PLAYHEAD_ENABLED", "maybe")
