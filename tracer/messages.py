@@ -52,6 +52,12 @@ class ChatAnswer:
     error: Mapping[str, Any] | None = None
     #: How many answers the model gave (``n``); ``message`` is the first.
     choices: int = 1
+    #: The provider's own word for the error: ``rate_limit_error``, ``RESOURCE_EXHAUSTED``.
+    error_type: str | None = None
+    #: How long the provider asks to wait before the next attempt.
+    retry_after_s: float | None = None
+    #: The provider's id for the exchange, which its support asks for.
+    request_id: str | None = None
 
     @classmethod
     def of(cls, text: str, **fields: Any) -> ChatAnswer:

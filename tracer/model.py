@@ -85,9 +85,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. ``input_tokens`` and ``output_tokens`` are inclusive totals; the others are disjoint parts of them.
+    """Token counts. ``input_tokens`` and ``output_tokens`` are inclusive totals; the others are parts of them, disjoint
+    but for two: ``cache_write_1h_tokens`` is that part of ``cache_write_tokens`` which is kept for an hour and costs
+    more, and audio may be read from a cache or not.
 
-    ``raw`` is the provider's own usage object, kept because every normalisation forgets something.
+    ``web_searches`` counts searches, which some providers bill beside the tokens. ``raw`` is the provider's own usage
+    object, kept because every normalisation forgets something.
     """
 
     input_tokens: int | None = None
@@ -98,6 +101,8 @@ class Usage:
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
     raw: Mapping[str, Any] | None = None
+    cache_write_1h_tokens: int | None = None
+    web_searches: int | None = None
 
     @property
     def fresh_input_tokens(self) -> int | None:
