@@ -12,7 +12,7 @@ from typing import Any, Iterable, Iterator, Mapping
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
 from tracer.model import Usage
 from tracer.providers.anthropic_dress import dressed
-from tracer.providers.base import count, mapping, parse, sequence, text, total_of
+from tracer.providers.base import count, mapping, parse, sequence, text, total_of, type_of
 from tracer.providers.headers import Headers
 from tracer.providers.reader import Json, Reader
 from tracer.wire import HttpResponse
@@ -66,10 +66,10 @@ class AnthropicMessages(Reader):
         given = parse(data)
         delta, block = mapping(given.get("delta")), mapping(given.get("content_block"))
         said = (delta.get(field) for field in ("text", "thinking", "partial_json"))
-        return any(said) or block.get("type") not in {None, "text", "thinking"} or bool(block.get("text"))
+        return any(said) or type_of(block) not in {"", "text", "thinking"} or bool(block.get("text"))
 
     def ends(self, data: str) -> bool:
-        return parse(data).get("type") in {"message_stop", "error"}
+        return type_of(parse(data)) in {"message_stop", "error"}
 
 
 def turns_of(raw: Mapping[str, Any]) -> Iterator[Message]:
@@ -105,7 +105,7 @@ def answer_of(content: Any) -> Message:
         reasoning="".join(text(part.get("thinking")) or "" for part in parts if part.get("type") == "thinking") or None,
         tool_calls=tuple(_tool_call_of(part) for part in parts if part.get("type") == "tool_use"),
         # Tools that run at the provider's are no calls that anyone has to answer.
-        parts=tuple(part for part in parts if part.get("type") not in {"thinking", "tool_use"}),
+        parts=tuple(part for part in parts if type_of(part) not in {"thinking", "tool_use"}),
     )
 
 

@@ -62,6 +62,11 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def type_of(value: Any) -> str:
+    """The ``type`` that an object says it is; always a string, for whatever is looked up must be hashable."""
+    return text(mapping(value).get("type")) or ""
+
+
 def text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 

@@ -62,6 +62,7 @@ _RULES = (
     _rule(r"/responses$", "model prompt", RESPONSES),
     _rule(r"/responses$", "model previous_response_id", RESPONSES),
     _rule(r"/responses$", "model conversation", RESPONSES),
+    _rule(r"/responses/compact$", "input", OpenAIResponses("/responses/compact")),
     _rule(r"/embeddings$", "input", EMBEDDINGS),
     _rule(r"/messages$", "messages", MESSAGES),
     _rule(r"/complete$", "prompt max_tokens_to_sample", COMPLETE),
@@ -102,7 +103,7 @@ _RULES = (
     _rule(r"/api/embeddings$", "model prompt", OllamaEmbed("/api/embeddings")),
     _rule(r"/v1/chat$", "messages", CHAT),  # Writer
     _rule(r"/v2/chat$", "messages", COHERE),
-    _rule(r"/v1/chat$", "message model", COHERE),
+    _rule(r"/v1/chat$", "message stream", COHERE),
     _rule(r"/v[12]/embed$", "input_type", CohereEmbed()),
 )
 

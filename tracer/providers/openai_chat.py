@@ -167,7 +167,7 @@ def _call_for(calls: list[dict[str, Any]], delta: Mapping[str, Any]) -> dict[str
     if isinstance(delta.get("index"), int):
         found = next((call for call in calls if call.get("index") == delta["index"]), None)
     else:
-        found = calls[-1] if calls and delta.get("id") in {None, "", calls[-1].get("id")} else None
+        found = calls[-1] if calls and delta.get("id") in (None, "", calls[-1].get("id")) else None
     if found is None:
         found = {"index": delta.get("index"), "function": {}}
         calls.append(found)

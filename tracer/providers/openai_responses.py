@@ -8,7 +8,7 @@ from typing import Any, Iterable, Iterator, Mapping
 
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
 from tracer.model import Usage
-from tracer.providers.base import count, mapping, parse, sequence, text
+from tracer.providers.base import count, mapping, parse, sequence, text, type_of
 from tracer.providers.headers import Headers
 from tracer.providers.reader import Json, Reader
 from tracer.providers.responses_dress import dressed
@@ -26,7 +26,9 @@ _SPEAKING = tuple(f"response.{said}.delta" for said in (*_DELTAS, "custom_tool_c
 
 @dataclass(frozen=True, slots=True)
 class OpenAIResponses(Reader):
-    path = "/responses"
+    """``/responses/compact``, which shortens a conversation, is read alike."""
+
+    path: str = "/responses"
 
     def request(self, body: bytes) -> ChatRequest:
         asked = parse(body)
@@ -63,18 +65,18 @@ class OpenAIResponses(Reader):
 
     def speaks(self, data: str) -> bool:
         event = parse(data)
-        return event.get("type") in _SPEAKING and bool(event.get("delta"))
+        return type_of(event) in _SPEAKING and bool(event.get("delta"))
 
     def ends(self, data: str) -> bool:
-        return parse(data).get("type") in _LAST or data.strip() == "[DONE]"
+        return type_of(parse(data)) in _LAST or data.strip() == "[DONE]"
 
 
 def _turns(items: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
     """Input items as turns: what an assistant thought, said and called stands in one turn, as it came in one answer."""
     held: list[Mapping[str, Any]] = []
     for item in items:
-        kind, role = item.get("type"), text(item.get("role"))
-        if kind in _RESULTS or role not in {None, "assistant"} or (kind is None and role is None):
+        kind, role = type_of(item), text(item.get("role"))
+        if kind in _RESULTS or role not in {None, "assistant"} or (not kind and role is None):
             if held:
                 yield _answer_of(held)
                 held = []
@@ -86,11 +88,11 @@ def _turns(items: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
 
 
 def _turn(item: Mapping[str, Any]) -> Message:
-    if item.get("type") in _RESULTS:
+    if type_of(item) in _RESULTS:
         said, parts = _text_of(item.get("output"))
         return Message("tool", said, tool_call_id=text(item.get("call_id")), parts=parts)
     said, parts = _text_of(item.get("content"))
-    if item.get("type") not in {None, "message"}:
+    if type_of(item) not in {"", "message"}:
         parts = (*parts, item)
     return Message(text(item.get("role")) or "user", said, parts=parts)
 
@@ -113,13 +115,13 @@ def _answer_of(items: Iterable[Mapping[str, Any]]) -> Message:
     said, thoughts, calls = "", "", []
     parts: list[Mapping[str, Any]] = []
     for item in items:
-        kind = item.get("type")
+        kind = type_of(item)
         if kind in _CALLS:
             calls.append(_tool_call_of(item))
         elif kind == "reasoning":
             thought = _text_of(item.get("content"))[0] or _text_of(item.get("summary"))[0]
             thoughts += thought
-        elif kind == "message" or (kind is None and item.get("role") == "assistant"):
+        elif kind == "message" or (not kind and item.get("role") == "assistant"):
             words, others = _text_of(item.get("content"))
             said += words
             parts += others
@@ -160,14 +162,14 @@ def _joined(events: Iterable[Json]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     items: dict[Any, dict[str, Any]] = {}
     for event in events:
-        kind, index = event.get("type"), event.get("output_index")
+        kind, index = type_of(event), event.get("output_index")
         index = index if isinstance(index, int) else 0
         if kind in _WHOLE or kind == "response.failed":
             whole = {**whole, **mapping(event.get("response"))}
         elif kind in {"response.output_item.added", "response.output_item.done"}:
             items[index] = dict(mapping(event.get("item")))
         elif kind in _SPEAKING:
-            _add(items.setdefault(index, {}), str(kind), event.get("delta"))
+            _add(items.setdefault(index, {}), kind, event.get("delta"))
         elif kind == "error" or "error" in event:
             error = event.get("error")
             whole["error"] = error or {**event, "type": text(event.get("code"))}
