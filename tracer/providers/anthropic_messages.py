@@ -110,9 +110,9 @@ def answer_of(content: Any) -> Message:
 
 
 def _tool_call_of(block: Mapping[str, Any]) -> ToolCall:
-    written = block.get("partial_json")
-    arguments = written if isinstance(written, str) else json.dumps(block.get("input", {}), ensure_ascii=False)
-    return ToolCall(id=text(block.get("id")) or "", name=text(block.get("name")) or "", arguments=arguments)
+    # An empty piece is all that a stream has for a tool without parameters.
+    written = text(block.get("partial_json")) or json.dumps(block.get("input", {}), ensure_ascii=False)
+    return ToolCall(id=text(block.get("id")) or "", name=text(block.get("name")) or "", arguments=written)
 
 
 def usage_of(raw: Any) -> Usage:
