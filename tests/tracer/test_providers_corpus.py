@@ -39,7 +39,7 @@ NOT_READ = (
 #: Answers that contradict themselves; the difference is shown, never clamped.
 CONTRADICTIONS = {
     "pydantic/pydantic-ai:tests/models/openrouter/cassettes/test_cache/"
-    "test_openrouter_cache_instructions_gemini_real_api.yaml#0": "OpenRouter counts the same tokens as read and written",
+    "test_openrouter_cache_instructions_gemini_real_api.yaml#0": "the same tokens are counted as read and as written",
 }
 
 
@@ -291,7 +291,7 @@ class TestTheCollection:
         assert sum(bool(answer.message.tool_calls) for answer in answers) >= 80
         assert sum(answer.message.reasoning is not None for answer in answers) >= 50
         assert sum(answer.error is not None for answer in answers) >= 25
-        assert sum(bool(answer.usage.cache_write_tokens) for answer in answers) >= 10
+        assert sum(bool(answer.usage.cache_write_tokens) for answer in answers) >= 5
         assert sum(answer.request_id is not None for answer in answers) >= 100
 
     def test_is_the_size_that_the_docs_say(self):

@@ -82,12 +82,14 @@ def usage(counted: Usage) -> dict[str, Any]:
     """Its SDK adds these up, so what nobody counted is a zero; ``uncounted`` keeps it from being read as one."""
     if counted.input_tokens is None and counted.output_tokens is None:
         return {"input_tokens": 0, "output_tokens": 0, "uncounted": True}
+    if (counted.fresh_input_tokens or 0) < 0:  # parts that don't add up: the total is what can be said
+        return {"input_tokens": counted.input_tokens, "output_tokens": counted.output_tokens or 0}
     parts = (
         ("cache_read_input_tokens", counted.cache_read_tokens),
         ("cache_creation_input_tokens", counted.cache_write_tokens),
     )
     return {
-        "input_tokens": max(0, counted.fresh_input_tokens or 0),
+        "input_tokens": counted.fresh_input_tokens or 0,
         "output_tokens": counted.output_tokens or 0,
         **{name: tokens for name, tokens in parts if tokens is not None},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Iterator
 
 from tracer.messages import ChatAnswer, ChatRequest
@@ -35,7 +34,7 @@ def dressed(request: ChatRequest, answer: ChatAnswer) -> HttpResponse:
 
 def _plain(request: ChatRequest, answer: ChatAnswer) -> dict[str, Any]:
     choice = {"index": 0, "message": _message(answer), "finish_reason": finish_of(answer), "logprobs": None}
-    return {**_head(request, answer, "chat.completion"), "choices": [choice], "usage": _usage(answer.usage)}
+    return {**_head(request, answer, "chat.completion"), "choices": [choice], "usage": usage(answer.usage)}
 
 
 def _streamed(request: ChatRequest, answer: ChatAnswer, *, with_usage: bool) -> Iterator[dict[str, Any]]:
@@ -50,7 +49,7 @@ def _streamed(request: ChatRequest, answer: ChatAnswer, *, with_usage: bool) -> 
         yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish_of(answer)}]}
     if with_usage:
-        yield {**head, "choices": [], "usage": _usage(answer.usage)}
+        yield {**head, "choices": [], "usage": usage(answer.usage)}
 
 
 def _head(request: ChatRequest, answer: ChatAnswer, kind: str) -> dict[str, Any]:
@@ -71,15 +70,14 @@ def _message(answer: ChatAnswer) -> dict[str, Any]:
     return worn
 
 
-def _usage(usage: Usage) -> dict[str, Any] | None:
+def usage(counted: Usage) -> dict[str, Any] | None:
     """None where nothing was counted: an SDK reads that as unknown, and zeros would be a claim."""
-    known = asdict(usage)
-    if usage.input_tokens is None and usage.output_tokens is None:
+    if counted.input_tokens is None and counted.output_tokens is None:
         return None
-    asked, said = known["input_tokens"] or 0, known["output_tokens"] or 0
+    asked, said = counted.input_tokens or 0, counted.output_tokens or 0
     worn: dict[str, Any] = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
-    if usage.cache_read_tokens is not None:
-        worn["prompt_tokens_details"] = {"cached_tokens": usage.cache_read_tokens}
-    if usage.reasoning_tokens is not None:
-        worn["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    if counted.cache_read_tokens is not None:
+        worn["prompt_tokens_details"] = {"cached_tokens": counted.cache_read_tokens}
+    if counted.reasoning_tokens is not None:
+        worn["completion_tokens_details"] = {"reasoning_tokens": counted.reasoning_tokens}
     return worn

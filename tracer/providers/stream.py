@@ -72,13 +72,16 @@ def timed_data(pieces: Iterable[Piece], how: Framing = "sse") -> Iterator[tuple[
 def _events(pieces: Iterable[Piece]) -> Iterator[tuple[int, str]]:
     pending, at_ns = b"", 0
     for at_ns, piece in pieces:
-        pending += piece
-        *whole, pending = _END_OF_EVENT.split(pending)
-        for event in whole:
-            if data := _data(event):
-                yield at_ns, data
+        whole, pending = split_events(pending + piece)
+        yield from ((at_ns, data) for data in whole)
     if data := _data(pending):
         yield at_ns, data
+
+
+def split_events(body: bytes) -> tuple[list[str], bytes]:
+    """The data of the server-sent events that are whole, and the bytes behind them."""
+    *whole, pending = _END_OF_EVENT.split(body)
+    return [data for data in map(_data, whole) if data], pending
 
 
 def _data(event: bytes) -> str:

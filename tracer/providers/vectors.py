@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Iterable, Iterator
 
@@ -30,17 +31,17 @@ class Vectors(Reader):
             parameters={key: value for key, value in asked.items() if key not in self.own_fields},
         )
 
-    def texts(self, asked: Json) -> Iterable[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def texts(self, asked: Json) -> Iterable[str]: ...
 
     def said(self, given: Json, headers: Headers) -> ChatAnswer:
         tokens, raw = self.counted(given, headers)
         usage = Usage() if tokens is None else Usage(input_tokens=tokens, output_tokens=0, raw=raw)
         return ChatAnswer(Message("assistant", ""), text(given.get("model")), None, usage, text(given.get("id")))
 
+    @abstractmethod
     def counted(self, given: Json, headers: Headers) -> tuple[int | None, Any]:
         """Tokens of the input, and where that was read."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
