@@ -176,6 +176,7 @@ def usage_of(raw: Any) -> Usage:
         reasoning_tokens=thoughts,
         input_audio_tokens=_audio(raw.get("promptTokensDetails")),
         output_audio_tokens=_audio(raw.get("candidatesTokensDetails")),
+        cache_audio_tokens=_audio(raw.get("cacheTokensDetails")),
         raw=raw,
     )
 
