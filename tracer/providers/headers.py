@@ -88,7 +88,7 @@ def _span(value: str) -> float | None:
     parts = _SPAN.findall(value)
     if not parts or "".join(number + unit for number, unit in parts) != value.strip():
         return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return round(sum(float(number) * _SECONDS[unit] for number, unit in parts), 6)
 
 
 def _date(value: str) -> datetime | None:

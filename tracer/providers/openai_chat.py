@@ -114,7 +114,7 @@ def _tool_call_of(call: Mapping[str, Any]) -> ToolCall:
     return ToolCall(
         id=text(call.get("id")) or "",
         name=text(function.get("name")) or "",
-        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False),
     )
 
 
@@ -184,7 +184,7 @@ def _add_function(function: dict[str, Any], delta: Mapping[str, Any]) -> None:
     if name := text(delta.get("name")):
         function["name"] = name
     if arguments := delta.get("arguments", delta.get("input")):
-        piece = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        piece = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
         function["arguments"] = function.get("arguments", "") + piece
 
 

@@ -135,7 +135,7 @@ def _tool_call_of(item: Mapping[str, Any]) -> ToolCall:
     return ToolCall(
         id=text(item.get("call_id")) or text(item.get("id")) or "",
         name=text(item.get("name")) or "",
-        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False),
     )
 
 
