@@ -18,6 +18,16 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Blob:
+    """An image, a sound, a document. ``data`` where it came along; ``url`` where it lies elsewhere, which may also be
+    a provider's id of a file."""
+
+    media_type: str | None
+    data: bytes | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn. ``content`` is its text; what is not text (images, audio) stands in ``parts`` as it was sent."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,13 @@ class TestProviderOf:
     )
     def test_names_the_provider(self, host, path, provider):
         assert provider_of(host, path) == provider
+
+    def test_agrees_with_the_patterns_of_the_price_table(self):
+        from tracer.providers import hosts
+
+        patterns = {provider.id: provider.api_pattern for provider in data_snapshot.get_snapshot().providers}
+        unlike = {host for host, name in hosts._HOSTS.items() if not re.match(patterns[name], f"https://{host}/")}
+        assert unlike == {"api.together.ai"}  # Together's newer name
 
     def test_uses_only_names_that_the_price_table_knows(self):
         from tracer.providers import hosts

@@ -16,6 +16,7 @@ from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
 from tracer.model import Usage
 from tracer.providers import CHAT, MESSAGES, RESPONSES, Format
 from tracer.providers.formats import COMPLETIONS, find
+from tracer.providers.gemini import Gemini
 from tracer.providers.headers import lowered
 
 SAID = ChatAnswer(
@@ -95,8 +96,14 @@ class TestOpenAIsSdk:
 
 
 class TestDressing:
-    FORMATS = (CHAT, MESSAGES, RESPONSES, *(find("POST", "", path, b'"model" "prompt" "messages"') for path in OLLAMA))
-    NAMES = ("chat", "messages", "responses", "ollama-chat", "ollama-generate")
+    FORMATS = (
+        CHAT,
+        MESSAGES,
+        RESPONSES,
+        Gemini(),
+        *(find("POST", "", path, b'"model" "prompt" "messages"') for path in OLLAMA),
+    )
+    NAMES = ("chat", "messages", "responses", "gemini", "ollama-chat", "ollama-generate")
 
     @STREAMS
     @pytest.mark.parametrize("wire_format", FORMATS, ids=NAMES)

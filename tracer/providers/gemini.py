@@ -14,8 +14,10 @@ from typing import Any, Iterable, Iterator, Mapping
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
 from tracer.model import Usage
 from tracer.providers.base import count, mapping, parse, sequence, text, total_of
+from tracer.providers.gemini_dress import dressed
 from tracer.providers.headers import Headers
 from tracer.providers.reader import Json, Reader
+from tracer.wire import HttpResponse
 
 _OWN_FIELDS = ("contents", "systemInstruction", "system_instruction", "tools", "model")
 #: As an SDK asks for them with ``enum-encoding=int``.
@@ -84,6 +86,9 @@ class Gemini(Reader):
                 candidate["content"]["parts"] += sequence(mapping(given.get("content")).get("parts"))
                 candidate |= {key: value for key, value in given.items() if key != "content"}
         return {**whole, "candidates": [candidates[index] for index in sorted(candidates)]}
+
+    def dress(self, request: ChatRequest, answer: ChatAnswer) -> HttpResponse:
+        return dressed(request, answer)
 
     def speaks(self, data: str) -> bool:
         candidates = (mapping(candidate) for candidate in sequence(parse(data).get("candidates")))
