@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.sources import REPOSITORY
 from tests.tracer.corpus import Exchange, exchanges, is_whole, is_within, model_calls, strings_in
 from tracer.errors import ConfigError
 from tracer.messages import ChatAnswer, ChatRequest
 from tracer.providers import eventstream
 from tracer.providers.headers import lowered
-from tracer.providers.stream import data_of, timed_data
+from tracer.providers.stream import data_of, event, timed_data
 
 GROUPS = tuple(model_calls())
 #: What is no model call, or none whose format we read: by path, and why it stays a plain HTTP step.
@@ -389,3 +390,58 @@ class TestAStreamedExchange:
         cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=30)))
         pieces = [(number, raw[a:b]) for number, (a, b) in enumerate(zip([0, *cuts], [*cuts, len(raw)], strict=True))]
         assert [text for _, text in timed_data(pieces, how)] == list(data_of(raw, how))
+
+
+def frames_of(given: dict[str, Any]) -> bytes:
+    """A plain answer of converse as it would have been streamed."""
+    events: list[tuple[str, Any]] = [("messageStart", {"role": "assistant"})]
+    for index, block in enumerate(given["output"]["message"]["content"]):
+        at, delta = {"contentBlockIndex": index}, dict(block)
+        if use := block.get("toolUse"):
+            events.append(("contentBlockStart", {**at, "start": {"toolUse": {**use, "input": ""}}}))
+            delta = {"toolUse": {"input": json.dumps(use["input"], ensure_ascii=False)}}
+        elif thought := block.get("reasoningContent"):
+            delta = {"reasoningContent": thought["reasoningText"]}
+        events.append(("contentBlockDelta", {**at, "delta": delta}))
+    events += [("messageStop", {"stopReason": given["stopReason"]}), ("metadata", {"usage": given["usage"]})]
+    named = (
+        (json.dumps(payload).encode(), {":message-type": "event", ":event-type": kind}) for kind, payload in events
+    )
+    return b"".join(eventstream.encoded(eventstream.Frame(*frame)) for frame in named)
+
+
+class TestAStreamJoined:
+    """What a provider gave at once says the same when it comes in pieces."""
+
+    def equal(self, group: str, turned: Any, content_type: str) -> int:
+        plain = [each for each in model_calls()[group] if each.how is None and each.status == 200]
+        for exchange in plain:
+            streamed = exchange.format.answer(
+                200, {"content-type": content_type}, turned(json.loads(exchange.answered))
+            )
+            assert told(streamed) == told(exchange.answer), exchange.id
+            assert streamed.finish_reason == exchange.answer.finish_reason
+            assert streamed.usage.input_tokens == exchange.answer.usage.input_tokens
+        return len(plain)
+
+    def test_of_converse_is_its_plain_form(self):
+        assert self.equal("bedrock-BedrockConverse", frames_of, "application/vnd.amazon.eventstream") >= 30
+
+    def test_of_gemini_is_its_plain_form(self):
+        def pieces(given: dict[str, Any]) -> bytes:
+            first = (given.get("candidates") or [{}])[0]
+            parts = first.get("content", {}).get("parts", [])
+            chunks = [{"candidates": [{"content": {"parts": [part]}, "index": 0}]} for part in parts]
+            last = {**given, "candidates": [{**first, "content": {}}]}
+            return b"".join(event(json.dumps(chunk)) for chunk in [*chunks, last])
+
+        assert self.equal("google-Gemini", pieces, "text/event-stream") >= 50
+
+
+class TestThePageAboutIt:
+    def test_counts_what_is_read_of_each_provider(self):
+        page = (REPOSITORY / "docs" / "providers.md").read_text(encoding="utf-8")
+        said = {name: int(number) for name, number in re.findall(r"^\| ([\w-]+) \| (\d+) \|$", page, re.MULTILINE)}
+        found = Counter(exchange.provider for group in model_calls().values() for exchange in group)
+        assert said.keys() == found.keys()
+        assert not is_whole() or said == found
