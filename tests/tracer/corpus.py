@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import os
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -141,6 +142,36 @@ def is_within(text: str, whole: str) -> bool:
     """Whether the letters of ``text`` come in ``whole`` in the same order (pieces of a stream lie apart)."""
     rest = iter(whole)
     return all(letter in rest for letter in text)
+
+
+#: What a broken server might send in place of anything.
+JUNK: tuple[Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    1e400,
+    2**70,
+    "",
+    "x",
+    [],
+    {},
+    [None],
+    [[]],
+    [{}],
+    {"a": 1},
+    {"type": []},
+)
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """The same JSON with some of its parts missing and some of another type."""
+    if chance.random() < 0.06:
+        return chance.choice(JUNK)
+    if isinstance(value, dict):
+        return {key: mutated(item, chance) for key, item in value.items() if chance.random() > 0.02}
+    return [mutated(item, chance) for item in value] if isinstance(value, list) else value
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

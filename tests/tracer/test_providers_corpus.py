@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.sources import REPOSITORY
-from tests.tracer.corpus import Exchange, exchanges, is_whole, is_within, model_calls, strings_in
+from tests.tracer.corpus import Exchange, exchanges, is_whole, is_within, model_calls, mutated, strings_in
 from tracer.errors import ConfigError
 from tracer.messages import ChatAnswer, ChatRequest
 from tracer.providers import eventstream
@@ -298,34 +298,6 @@ class TestTheCollection:
     def test_is_the_size_that_the_docs_say(self):
         read = Counter(exchange.format is not None for exchange in exchanges())
         assert read == ({True: 1821, False: 238} if is_whole() else {True: 438, False: 76})
-
-
-def mutated(value: Any, chance: random.Random) -> Any:
-    if chance.random() < 0.06:
-        return chance.choice(JUNK)
-    if isinstance(value, dict):
-        return {key: mutated(item, chance) for key, item in value.items() if chance.random() > 0.02}
-    return [mutated(item, chance) for item in value] if isinstance(value, list) else value
-
-
-JUNK: tuple[Any, ...] = (
-    None,
-    True,
-    0,
-    -1,
-    1.5,
-    1e400,
-    2**70,
-    "",
-    "x",
-    [],
-    {},
-    [None],
-    [[]],
-    [{}],
-    {"a": 1},
-    {"type": []},
-)
 
 
 def damaged(exchange: Exchange, chance: random.Random) -> bytes:

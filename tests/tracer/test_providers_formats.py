@@ -104,6 +104,9 @@ class TestFind:
             ("POST", "/v1/chat", body(message="x")),
             ("POST", "/responses", body(survey=1)),
             ("POST", "/models/weather:predict", body(instances=[])),
+            ("POST", "/model/cohere.rerank-v3-5:0/invoke", body(query="x")),
+            ("POST", "/model/amazon.titan-image-generator-v2:0/invoke", body(taskType="TEXT_IMAGE")),
+            ("POST", "/model/amazon.nova-canvas-v1:0/invoke", body(taskType="TEXT_IMAGE")),
         ],
     )
     def test_leaves_other_requests_alone(self, method, path, sent):
@@ -204,6 +207,7 @@ class TestFraming:
             ("application/json", b'{"a": 1}', None),
             ("application/json", b"[[0.1, 0.2]]", None),
             ("text/plain", b"data: no stream\n\n", None),
+            ("text/event-stream", b'{"error": {"message": "an error of a server that meant to stream"}}', None),
         ],
         ids=str,
     )

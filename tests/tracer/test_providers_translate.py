@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from functools import cache
 from typing import Any, ClassVar
@@ -13,12 +14,12 @@ import httpx2
 import openai
 import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from pydantic import TypeAdapter
 
-from tests.tracer.corpus import Exchange, model_calls
+from tests.tracer.corpus import Exchange, model_calls, mutated
 from tracer.errors import ConfigError
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
 from tracer.model import Usage
@@ -134,6 +135,18 @@ class TestARequest:
             # what Anthropic's types don't list, they forbid
             adapter.validate_python(body, extra="forbid" if of is CHAT else None)
 
+    @BOTH
+    @settings(max_examples=300, deadline=None)
+    @given(data=st.data(), seed=st.integers(0, 2**32))
+    def test_that_makes_no_sense_raises_nothing_else(self, of, data, seed):
+        exchange = data.draw(st.sampled_from([each for each in recorded(of) if len(each.asked) < 20_000]))
+        sent = json.dumps(mutated(json.loads(exchange.asked), random.Random(seed))).encode()
+        try:
+            there = translate(sent, of, OTHER[of], "other")
+        except ConfigError:
+            return
+        assert json.loads(there)["model"] == "other"
+
     def test_comes_back_as_it_was(self):
         there = turned(CHAT_REQUEST, CHAT)
         back = turned(there, MESSAGES)
@@ -142,6 +155,11 @@ class TestARequest:
     def test_has_all_results_of_one_answer_in_one_message(self):
         roles = [message["role"] for message in turned(CHAT_REQUEST, CHAT)["messages"]]
         assert roles == ["user", "assistant", "user", "user"]
+
+    def test_has_a_result_of_its_own_after_a_user_who_said_nothing(self):
+        turns = [{"role": "user", "content": []}, {"role": "tool", "tool_call_id": "c", "content": "4"}]
+        there = turned({"messages": turns}, CHAT)["messages"]
+        assert [[part["type"] for part in message["content"]] for message in there] == [[], ["tool_result"]]
 
     def test_has_a_limit_where_openai_needs_none(self):
         assert turned({"messages": []}, CHAT)["max_tokens"] == 4096

@@ -28,6 +28,11 @@ _OWN_FIELDS = ("prompt", "inputText", "texts", "inputs", "messages", "system", "
 _TEXTS = ("outputText", "generation", "completion", "text")
 _FINISHED = ("completionReason", "stop_reason", "finish_reason", "finishReason", "stopReason")
 _RESULTS = ("results", "outputs", "generations", "completions", "choices")
+#: Where they count: the vendors' fields first, then Amazon's metrics and headers.
+_HEADER = "x-amzn-bedrock-"
+_ASKED = ("prompt_token_count", "inputTextTokenCount", "inputTokenCount", f"{_HEADER}input-token-count")
+_SAID = ("generation_token_count", "tokenCount", "outputTokenCount", f"{_HEADER}output-token-count")
+_COUNTS = ("prompt_token_count", "generation_token_count", "inputTextTokenCount")
 _CHAT = OpenAIChat()
 
 
@@ -185,9 +190,3 @@ def _counted(given: Mapping[str, Any], headers: Headers) -> Usage:
 
 def _is_count(name: str, value: str) -> bool:
     return name.startswith(_HEADER) and name.endswith("-token-count") and value.isascii() and value.isdigit()
-
-
-_HEADER = "x-amzn-bedrock-"
-_ASKED = ("prompt_token_count", "inputTextTokenCount", "inputTokenCount", f"{_HEADER}input-token-count")
-_SAID = ("generation_token_count", "tokenCount", "outputTokenCount", f"{_HEADER}output-token-count")
-_COUNTS = ("prompt_token_count", "generation_token_count", "inputTextTokenCount")

@@ -29,6 +29,8 @@ COMPLETE: Format = AnthropicComplete()
 COHERE: Format = CohereChat()
 
 Match = re.Match[str]
+#: Models behind Bedrock's invoke that rank, draw or film.
+_GIVES_NO_TEXT = re.compile(r"rerank|image|canvas|stability|reel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,18 @@ class _Rule:
 
     path: re.Pattern[str]
     fields: tuple[bytes, ...]
-    format: Callable[[Match], Format]
+    format: Callable[[Match], Format | None]
 
 
-def _rule(path: str, fields: str, wire_format: Format | Callable[[Match], Format]) -> _Rule:
+def _rule(path: str, fields: str, wire_format: Format | Callable[[Match], Format | None]) -> _Rule:
     marks = tuple(b'"%s"' % field.encode() for field in fields.split())
     made = wire_format if callable(wire_format) else lambda _: wire_format
     return _Rule(re.compile(path), marks, made)
 
 
-def _invoked(found: Match) -> Format:
+def _invoked(found: Match) -> Format | None:
+    if _GIVES_NO_TEXT.search(found["model"]):
+        return None
     stream = found["how"] is not None
     if "embed" in found["model"]:
         return BedrockInvoke(found["model"], stream, "embedding", "embeddings")

@@ -47,10 +47,14 @@ def _parts(answer: ChatAnswer) -> list[dict[str, Any]]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    """Nothing where nothing was counted. What was thought stands beside what was said."""
-    if usage.input_tokens is None and usage.output_tokens is None:
-        return {}
-    asked, said, thought = usage.input_tokens or 0, usage.output_tokens or 0, usage.reasoning_tokens
-    worn = {"promptTokenCount": asked, "candidatesTokenCount": said - (thought or 0), "totalTokenCount": asked + said}
-    parts = (("thoughtsTokenCount", thought), ("cachedContentTokenCount", usage.cache_read_tokens))
-    return {"usageMetadata": worn | {name: tokens for name, tokens in parts if tokens is not None}}
+    """What was counted, and no more. What was thought stands beside what was said."""
+    asked, said, thought = usage.input_tokens, usage.output_tokens, usage.reasoning_tokens
+    counts = {
+        "promptTokenCount": asked,
+        "candidatesTokenCount": None if said is None else said - (thought or 0),
+        "totalTokenCount": None if asked is None or said is None else asked + said,
+        "thoughtsTokenCount": thought,
+        "cachedContentTokenCount": usage.cache_read_tokens,
+    }
+    known = {name: tokens for name, tokens in counts.items() if tokens is not None}
+    return {"usageMetadata": known} if known else {}

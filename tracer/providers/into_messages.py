@@ -85,8 +85,9 @@ def _add_result(messages: list[dict[str, Any]], turn: Mapping[str, Any]) -> None
     content = turn.get("content")
     said = content if isinstance(content, str) else _blocks(content)
     result = {"type": "tool_result", "tool_use_id": turn.get("tool_call_id"), "content": said}
-    if messages and messages[-1]["role"] == "user" and type_of(messages[-1]["content"][-1:][0]) == "tool_result":
-        messages[-1]["content"].append(result)
+    before = messages[-1]["content"] if messages else []
+    if before and type_of(before[-1]) == "tool_result":
+        before.append(result)
     else:
         messages.append({"role": "user", "content": [result]})
 

@@ -37,9 +37,11 @@ DONE = "[DONE]"
 def framing(content_type: str, body: bytes) -> Framing | None:
     """How a body is cut into events: by its declared type, else by how it begins. None for a body that is no stream."""
     declared = content_type.partition(";")[0].strip().lower()
-    if declared in _DECLARED:
-        return _DECLARED[declared]
     start = body[:256].lstrip()
+    if declared in _DECLARED:
+        # An error is often plain JSON, though its server declares the stream that it would have been.
+        is_plain = _DECLARED[declared] == "sse" and start.startswith(b"{")
+        return None if is_plain else _DECLARED[declared]
     if not declared and start.startswith(_SSE_BEGINNINGS):
         return "sse"
     if not declared and eventstream.begins(body):
