@@ -29,6 +29,7 @@ COMPLETE: Format = AnthropicComplete()
 COHERE: Format = CohereChat()
 
 Match = re.Match[str]
+_NAMED = "(?P<model>[^/]+)"
 #: Models behind Bedrock's invoke that rank, draw or film.
 _GIVES_NO_TEXT = re.compile(r"rerank|image|canvas|stability|reel")
 
@@ -46,6 +47,15 @@ def _rule(path: str, fields: str, wire_format: Format | Callable[[Match], Format
     marks = tuple(b'"%s"' % field.encode() for field in fields.split())
     made = wire_format if callable(wire_format) else lambda _: wire_format
     return _Rule(re.compile(path), marks, made)
+
+
+def _addressed(made: Callable[[str, bool], Format]) -> Callable[[Match], Format]:
+    """For formats whose address says which model is asked, and whether to stream."""
+    return lambda found: made(found["model"], found["how"] is not None)
+
+
+def _embedded(found: Match) -> Format:
+    return GeminiEmbeddings(found["model"], found["how"])
 
 
 def _invoked(found: Match) -> Format | None:
@@ -71,35 +81,15 @@ _RULES = (
     _rule(r"/messages$", "messages", MESSAGES),
     _rule(r"/complete$", "prompt max_tokens_to_sample", COMPLETE),
     _rule(
-        r"/publishers/anthropic/models/(?P<model>[^/]+):rawPredict$",
+        rf"/publishers/anthropic/models/{_NAMED}:(?P<how>stream)?[rR]awPredict$",
         "messages",
-        lambda m: AnthropicMessages(m["model"]),
+        _addressed(AnthropicMessages),
     ),
-    _rule(
-        r"/publishers/anthropic/models/(?P<model>[^/]+):streamRawPredict$",
-        "messages",
-        lambda m: AnthropicMessages(m["model"], stream=True),
-    ),
-    _rule(r"odels/(?P<model>[^/]+):generateContent$", "contents", lambda m: Gemini(m["model"])),
-    _rule(r"odels/(?P<model>[^/]+):streamGenerateContent$", "contents", lambda m: Gemini(m["model"], stream=True)),
-    _rule(
-        r"odels/(?P<model>[^/]+):(?P<verb>embedContent)$", "content", lambda m: GeminiEmbeddings(m["model"], m["verb"])
-    ),
-    _rule(
-        r"odels/(?P<model>[^/]+):(?P<verb>batchEmbedContents)$",
-        "requests",
-        lambda m: GeminiEmbeddings(m["model"], m["verb"]),
-    ),
-    _rule(
-        r"odels/(?P<model>[^/]*embedding[^/]*):(?P<verb>predict)$",
-        "instances",
-        lambda m: GeminiEmbeddings(m["model"], m["verb"]),
-    ),
-    _rule(
-        r"/model/(?P<model>.+)/converse(?P<how>-stream)?$",
-        "",
-        lambda m: BedrockConverse(m["model"], m["how"] is not None),
-    ),
+    _rule(rf"/(?:models|tunedModels)/{_NAMED}:(?P<how>stream)?[gG]enerateContent$", "contents", _addressed(Gemini)),
+    _rule(rf"/models/{_NAMED}:(?P<how>embedContent)$", "content", _embedded),
+    _rule(rf"/models/{_NAMED}:(?P<how>batchEmbedContents)$", "requests", _embedded),
+    _rule(r"/models/(?P<model>[^/]*embedding[^/]*):(?P<how>predict)$", "instances", _embedded),
+    _rule(r"/model/(?P<model>.+)/converse(?P<how>-stream)?$", "", _addressed(BedrockConverse)),
     _rule(r"/model/(?P<model>.+)/invoke(?P<how>-with-response-stream)?$", "", _invoked),
     _rule(r"/api/chat$", "model messages", Ollama()),
     _rule(r"/api/generate$", "model prompt", Ollama("/api/generate")),
