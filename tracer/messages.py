@@ -18,6 +18,16 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Blob:
+    """An image, a sound, a document. ``data`` where it came along; ``url`` where it lies elsewhere, which may also be
+    a provider's id of a file."""
+
+    media_type: str | None
+    data: bytes | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn. ``content`` is its text; what is not text (images, audio) stands in ``parts`` as it was sent."""
 
@@ -52,6 +62,12 @@ class ChatAnswer:
     error: Mapping[str, Any] | None = None
     #: How many answers the model gave (``n``); ``message`` is the first.
     choices: int = 1
+    #: The provider's own word for the error: ``rate_limit_error``, ``RESOURCE_EXHAUSTED``.
+    error_type: str | None = None
+    #: How long the provider asks to wait before the next attempt.
+    retry_after_s: float | None = None
+    #: The provider's id for the exchange, which its support asks for.
+    request_id: str | None = None
 
     @classmethod
     def of(cls, text: str, **fields: Any) -> ChatAnswer:

@@ -85,9 +85,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts. ``input_tokens`` and ``output_tokens`` are inclusive totals; the others are disjoint parts of them.
+    """Token counts. ``input_tokens`` and ``output_tokens`` are inclusive totals; the others are parts of them. Disjoint
+    are what was read from and written to a cache, and what was reasoned. ``cache_write_1h_tokens`` is that part of the
+    writes which is kept for an hour and costs more, ``cache_audio_tokens`` is audio that was read from a cache.
 
-    ``raw`` is the provider's own usage object, kept because every normalisation forgets something.
+    ``web_searches`` counts searches, which some providers bill beside the tokens. ``raw`` is the provider's own usage
+    object, kept because every normalisation forgets something.
     """
 
     input_tokens: int | None = None
@@ -98,6 +101,9 @@ class Usage:
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
     raw: Mapping[str, Any] | None = None
+    cache_write_1h_tokens: int | None = None
+    cache_audio_tokens: int | None = None
+    web_searches: int | None = None
 
     @property
     def fresh_input_tokens(self) -> int | None:

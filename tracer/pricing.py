@@ -4,9 +4,10 @@ Unknown is never zero. The first rule that applies decides:
 
 1. An answer that a replay served from the record cost nothing now: 0, "served from the record".
 2. An answer with a status of 400 or above, without usage, was not billed: 0, "not billed: HTTP 429".
-3. A usage that contradicts itself (more tokens read from a cache than came in at all) has no price.
-4. The price that the catalogue declares. Declared as free, a call costs 0 even where no usage was reported.
-5. The price of genai-prices on that day, for the model that answered, then for the one that was asked.
+3. What the provider says that it charged, unless the catalogue declares a price. (OpenRouter does, for each call.)
+4. A usage that contradicts itself (more tokens read from a cache than came in at all) has no price.
+5. The price that the catalogue declares. Declared as free, a call costs 0 even where no usage was reported.
+6. The price of genai-prices on that day, for the model that answered, then for the one that was asked.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tracer.model import Cost
 _NUSD = 10**9
 #: No model takes or gives this many tokens in one call; a server that says so is wrong.
 _MOST_TOKENS = 10**9
+#: Likewise for what one call costs.
+_MOST_USD = 10**6
 #: The parts of a usage that the price table may price differently, by its names for them.
 _BUCKETS = {
     "input_tokens": "input_tokens",
@@ -29,11 +32,17 @@ _BUCKETS = {
     "reasoning_tokens": "output_reasoning_tokens",
     "input_audio_tokens": "input_audio_tokens",
     "output_audio_tokens": "output_audio_tokens",
+    "cache_write_1h_tokens": "cache_write_1h_tokens",
+    "cache_audio_tokens": "cache_audio_read_tokens",
+    "web_searches": "web_searches",
 }
 #: Totals that include their parts; each line's parts are disjoint.
 _INCLUDED = (
     ("input_tokens", "cache_read_tokens", "cache_write_tokens"),
     ("input_tokens", "input_audio_tokens"),
+    ("cache_write_tokens", "cache_write_1h_tokens"),
+    ("cache_read_tokens", "cache_audio_tokens"),
+    ("input_audio_tokens", "cache_audio_tokens"),
     ("output_tokens", "reasoning_tokens"),
     ("output_tokens", "output_audio_tokens"),
 )
@@ -50,10 +59,13 @@ def price_call(call: Mapping[str, Any], *, at_ns: int) -> tuple[Cost | None, str
     status = call.get("status_code")
     if not usage and isinstance(status, int) and status >= 400:
         return Cost(0, f"not billed: HTTP {status}"), None
+    declared = call.get("price")
+    charged = None if declared is not None else _charged(call)
+    if charged is not None:
+        return charged, None
     contradiction = _contradiction(usage)
     if contradiction is not None:
         return None, f"the usage does not add up: {contradiction}"
-    declared = call.get("price")
     if declared is not None:
         return _declared(usage, input_nusd=declared["input_nusd"], output_nusd=declared["output_nusd"])
     return _from_table(usage, call, at_ns=at_ns)
@@ -69,6 +81,18 @@ def _contradiction(usage: Mapping[str, Any]) -> str | None:
             named = " and ".join(part.removesuffix("_tokens").replace("_", " ") for part in parts if part in usage)
             return f"{counted} {named} tokens within {usage[total]} {total.replace('_', ' ')}"
     return None
+
+
+def _charged(call: Mapping[str, Any]) -> Cost | None:
+    """What OpenRouter says it charged, searches and all. With a key of one's own at the provider it charges a fee
+    only, which is not what the call cost."""
+    raw = (call.get("usage") or {}).get("raw") if call.get("provider") == "openrouter" else None
+    if not isinstance(raw, Mapping) or raw.get("is_byok") is True:
+        return None
+    cost = raw.get("cost")
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= _MOST_USD:
+        return None
+    return Cost(_nusd(Decimal(str(cost))), "charged by openrouter")
 
 
 def _declared(usage: Mapping[str, int], *, input_nusd: int, output_nusd: int) -> tuple[Cost | None, str | None]:
@@ -101,7 +125,7 @@ def _from_table(usage: Mapping[str, int], call: Mapping[str, Any], *, at_ns: int
         except LookupError:
             continue
         except ValueError as error:
-            return None, f"the usage does not add up: {error}"
+            return None, f"the usage can't be priced: {error}"
         for name, per_token in (
             ("input_tokens", found.model_price.input_mtok),
             ("output_tokens", found.model_price.output_mtok),

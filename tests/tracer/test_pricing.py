@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import genai_prices
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.tracer.corpus import model_calls
 from tracer.model import Cost, Usage
 from tracer.pricing import price_call
+from tracer.providers import CHAT, MESSAGES, RESPONSES
+from tracer.providers.bedrock_converse import BedrockConverse
+from tracer.providers.bedrock_invoke import BedrockInvoke
+from tracer.providers.formats import COHERE
+from tracer.providers.gemini import Gemini
 
 AT_NS = 1_767_225_600 * 10**9
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,3 +195,129 @@ class TestAccounting:
         assert cost is None
         assert "does not add up" in reason
         assert Usage(**broken).fresh_input_tokens < 0
+
+
+def read(wire_format: Any, body: dict[str, Any], headers: Any = None) -> dict[str, Any]:
+    """The usage of an answer as its format reads it, and as an event holds it."""
+    return asdict(
+        wire_format.answer(200, headers or {"content-type": "application/json"}, json.dumps(body).encode()).usage
+    )
+
+
+class TestEachProvidersCount:
+    """What a provider counts in its own way costs what its price list says, to the billionth."""
+
+    def test_openai_counts_what_was_cached_inside_the_input(self) -> None:
+        usage = {"prompt_tokens": 1_000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 400}}
+        cost, _ = price_call(call(usage=read(CHAT, {"usage": usage})), at_ns=AT_NS)
+        assert cost.nusd == 600 * 150 + 400 * 75 + 100 * 600
+
+    def test_openai_bills_each_search_beside_the_tokens(self) -> None:
+        output = [{"type": "web_search_call", "action": {"type": kind}} for kind in ("search", "open_page", "search")]
+        usage = read(RESPONSES, {"output": output, "usage": {"input_tokens": 1_000, "output_tokens": 0}})
+        cost, _ = price_call(call("gpt-4o", usage=usage), at_ns=AT_NS)
+        without, _ = price_call(call("gpt-4o", usage={**usage, "web_searches": 0}), at_ns=AT_NS)
+        assert cost.nusd - without.nusd == 2 * 10_000_000
+
+    def test_anthropic_counts_the_cache_beside_the_input_and_an_hour_costs_more(self) -> None:
+        usage = {
+            "input_tokens": 100,
+            "output_tokens": 10,
+            "cache_read_input_tokens": 1_000,
+            "cache_creation_input_tokens": 500,
+            "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 200},
+            "server_tool_use": {"web_search_requests": 1},
+        }
+        counted = read(MESSAGES, {"type": "message", "usage": usage})
+        cost, _ = price_call(call("claude-sonnet-4-5", provider="anthropic", usage=counted), at_ns=AT_NS)
+        assert counted["input_tokens"] == 1_600
+        tokens_nusd = 100 * 3_000 + 1_000 * 300 + 300 * 3_750 + 200 * 6_000 + 10 * 15_000
+        assert cost.nusd == tokens_nusd + 10_000_000
+
+    def test_google_counts_thoughts_beside_the_answer_and_its_own_tools_beside_the_prompt(self) -> None:
+        usage = {
+            "promptTokenCount": 1_000,
+            "cachedContentTokenCount": 400,
+            "toolUsePromptTokenCount": 50,
+            "candidatesTokenCount": 10,
+            "thoughtsTokenCount": 90,
+            "totalTokenCount": 1_150,
+        }
+        counted = read(Gemini(), {"usageMetadata": usage})
+        cost, _ = price_call(call("gemini-2.5-flash", provider="google", usage=counted), at_ns=AT_NS)
+        assert (counted["input_tokens"], counted["output_tokens"], counted["reasoning_tokens"]) == (1_050, 100, 90)
+        assert cost.nusd == 650 * 300 + 400 * 30 + 100 * 2_500
+
+    def test_google_says_how_much_of_the_audio_was_cached(self) -> None:
+        details = {"promptTokensDetails": 1_000, "cacheTokensDetails": 400}
+        usage = {name: [{"modality": "AUDIO", "tokenCount": tokens}] for name, tokens in details.items()}
+        usage |= {"promptTokenCount": 1_000, "cachedContentTokenCount": 400, "candidatesTokenCount": 0}
+        counted = read(Gemini(), {"usageMetadata": usage})
+        cost, reason = price_call(call("gemini-2.5-flash", provider="google", usage=counted), at_ns=AT_NS)
+        assert reason is None
+        assert cost.nusd == 600 * 1_000 + 400 * 100
+
+    def test_bedrock_counts_the_cache_beside_the_input(self) -> None:
+        usage = {"inputTokens": 100, "outputTokens": 10, "cacheReadInputTokens": 1_000, "cacheWriteInputTokens": 500}
+        counted = read(BedrockConverse("m"), {"output": {"message": {}}, "usage": usage})
+        model = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+        cost, _ = price_call(call(model, provider="aws", usage=counted), at_ns=AT_NS)
+        assert counted["input_tokens"] == 1_600
+        regional = 1.1  # Amazon's surcharge for an endpoint in one region
+        assert cost.nusd == round((100 * 3_000 + 1_000 * 300 + 500 * 3_750 + 10 * 15_000) * regional)
+
+    def test_bedrocks_headers_count_where_a_vendors_body_does_not(self) -> None:
+        headers = {"x-amzn-bedrock-input-token-count": "9", "x-amzn-bedrock-output-token-count": "112"}
+        counted = read(BedrockInvoke("m"), {"generations": [{"text": "hi"}]}, headers)
+        assert (counted["input_tokens"], counted["output_tokens"]) == (9, 112)
+
+    def test_cohere_is_paid_for_what_it_bills(self) -> None:
+        usage = {"billed_units": {"input_tokens": 13, "output_tokens": 61}, "tokens": {"input_tokens": 542}}
+        counted = read(COHERE, {"message": {}, "usage": usage})
+        cost, _ = price_call(call("command-r-08-2024", provider="cohere", usage=counted), at_ns=AT_NS)
+        assert cost.nusd == 13 * 150 + 61 * 600
+
+    def test_a_negative_remainder_is_flagged_and_never_clamped(self) -> None:
+        usage = {"prompt_tokens": 10, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 11}}
+        counted = read(CHAT, {"usage": usage})
+        assert price_call(call(usage=counted), at_ns=AT_NS) == (
+            None,
+            "the usage does not add up: 11 cache read tokens within 10 input tokens",
+        )
+
+
+class TestWhatOpenRouterCharged:
+    RAW: ClassVar[dict[str, Any]] = {"prompt_tokens": 10, "completion_tokens": 1, "cost": 0.00333825, "is_byok": False}
+
+    def cost(self, **raw: Any) -> tuple[Cost | None, str | None]:
+        usage = {"input_tokens": 10, "output_tokens": 1, "raw": {**self.RAW, **raw}}
+        return price_call(call("openai/gpt-4o-mini", provider="openrouter", usage=usage), at_ns=AT_NS)
+
+    def test_is_what_it_cost(self) -> None:
+        assert self.cost() == (Cost(3_338_250, "charged by openrouter"), None)
+
+    @pytest.mark.parametrize("raw", [{"is_byok": True}, {"cost": None}, {"cost": -1}, {"cost": True}, {"cost": 1e400}])
+    def test_is_not_used_where_it_is_no_price_of_the_call(self, raw: dict[str, Any]) -> None:
+        assert self.cost(**raw)[0].price.startswith("genai-prices")
+
+    def test_gives_way_to_a_declared_price(self) -> None:
+        usage = {"input_tokens": 10, "output_tokens": 1, "raw": self.RAW}
+        declared = {"input_nusd": 1, "output_nusd": 1}
+        assert price_call(call(provider="openrouter", usage=usage, price=declared), at_ns=AT_NS) == (
+            Cost(11, "declared"),
+            None,
+        )
+
+    def test_agrees_with_the_table_for_every_recorded_call_to_claude(self) -> None:
+        """An independent check of how tokens are put into buckets: their bill against our sum."""
+        checked = 0
+        for exchange in (e for group in model_calls().values() for e in group if e.provider == "openrouter"):
+            usage = asdict(exchange.answer.usage)
+            charged = (usage["raw"] or {}).get("cost")
+            if not charged or "claude" not in exchange.answer.model or usage["web_searches"]:
+                continue
+            told = {**usage, "raw": None}
+            ours, _ = price_call(call(exchange.answer.model, provider="openrouter", usage=told), at_ns=AT_NS)
+            assert ours.nusd == round(charged * 10**9), exchange.id
+            checked += 1
+        assert checked >= 4

@@ -8,7 +8,8 @@ from typing import Any, Iterator, Mapping
 from tracer.messages import ChatAnswer
 from tracer.model import Usage
 from tracer.providers import Format
-from tracer.providers.stream import is_event_stream, timed_data
+from tracer.providers.headers import content_type_of, lowered
+from tracer.providers.stream import framing, timed_data
 from tracer.wire import HttpResponse
 
 #: The names of what is counted. (dataclasses.asdict would copy the provider's own object too.)
@@ -29,23 +30,23 @@ def facts_of(wire_format: Format, response: HttpResponse, pieces: list[tuple[int
     """``pieces`` is the decoded body, with times. ``after_ns`` is when it ended: a plain answer's first token came then
     as far as its reader could know."""
     body = b"".join(data for _, data in pieces)
-    content_type = next((value for name, value in response.headers if name.lower() == "content-type"), "")
-    answer = wire_format.answer(response.status, content_type, body)
-    streamed = is_event_stream(content_type, body)
-    if streamed:
-        first_ns = next((at_ns for at_ns, data in timed_data(pieces) if wire_format.speaks(data)), None)
+    headers = lowered(response.headers)
+    answer = wire_format.answer(response.status, headers, body)
+    how = framing(content_type_of(headers), body)
+    if how is not None:
+        first_ns = next((at_ns for at_ns, data in timed_data(pieces, how) if wire_format.speaks(data)), None)
     else:
         first_ns = after_ns if answer.error is None and body else None
     call = {
         "status_code": response.status,
-        "streamed": streamed,
+        "streamed": how is not None,
         "first_token_ns": first_ns,
         "finish_reason": answer.finish_reason,
         "response_id": answer.response_id,
         **_said(answer),
     }
     tags = {"choices": answer.choices} if answer.choices > 1 else {}
-    return Facts(call, wire_format.is_whole(content_type, body), answer.error, tags)
+    return Facts(call, wire_format.is_whole(headers, body), answer.error, tags)
 
 
 def _said(answer: ChatAnswer) -> dict[str, Any]:
@@ -53,6 +54,9 @@ def _said(answer: ChatAnswer) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if answer.model is not None:
         said["model"] = answer.model
+    for name in ("error_type", "retry_after_s", "request_id"):
+        if (value := getattr(answer, name)) is not None:
+            said[name] = value
     if answer.usage.raw is not None:
         said["usage"] = {name: getattr(answer.usage, name) for name in _USAGE}
     return said

@@ -7,7 +7,11 @@ from typing import Any, Mapping, Protocol
 
 from tracer.messages import ChatAnswer, ChatRequest
 from tracer.model import Kind, Usage
+from tracer.providers.headers import Headers
 from tracer.wire import HttpResponse
+
+#: More than any call can count; what is larger (or infinite) is no number of tokens.
+_MOST = 2**53
 
 
 class Format(Protocol):
@@ -21,12 +25,15 @@ class Format(Protocol):
 
     @property
     def path(self) -> str:
-        """What follows an endpoint's base URL: ``/chat/completions``."""
+        """What follows an endpoint's base URL, for the model that was asked: ``/chat/completions``."""
+
+    def path_for(self, model: str) -> str:
+        """The same for another model: some formats name the model there, and not in the body."""
 
     def request(self, body: bytes) -> ChatRequest:
         """What was asked, in normal form."""
 
-    def answer(self, status: int, content_type: str, body: bytes) -> ChatAnswer:
+    def answer(self, status: int, headers: Headers, body: bytes) -> ChatAnswer:
         """What came back, in normal form. ``body`` is decompressed; a stream's events are joined here."""
 
     def dress(self, request: ChatRequest, answer: ChatAnswer) -> HttpResponse:
@@ -38,7 +45,7 @@ class Format(Protocol):
     def speaks(self, data: str) -> bool:
         """Whether one event of a stream carries something that the model said."""
 
-    def is_whole(self, content_type: str, body: bytes) -> bool:
+    def is_whole(self, headers: Headers, body: bytes) -> bool:
         """Whether a body is all there, though its reader stopped before the connection's end."""
 
 
@@ -55,6 +62,11 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def type_of(value: Any) -> str:
+    """The ``type`` that an object says it is; always a string, for whatever is looked up must be hashable."""
+    return text(mapping(value).get("type")) or ""
+
+
 def text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
@@ -64,8 +76,17 @@ def sequence(value: Any) -> list[Any]:
 
 
 def count(*candidates: Any) -> int | None:
-    """The first of these that is a number of tokens."""
-    return next((n for n in candidates if isinstance(n, int) and not isinstance(n, bool) and n >= 0), None)
+    """The first of these that is a number of tokens. (28.0 is one: Titan writes so.)"""
+    for n in candidates:
+        if isinstance(n, int | float) and not isinstance(n, bool) and n >= 0 and n == n // 1 and n < _MOST:
+            return int(n)
+    return None
+
+
+def total_of(*parts: int | None) -> int | None:
+    """The sum of what is known; None where nothing is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def usage_of(raw: Any) -> Usage:
@@ -73,7 +94,7 @@ def usage_of(raw: Any) -> Usage:
     if not isinstance(raw, dict) or not raw:
         return Usage()
     inputs = mapping(raw.get("prompt_tokens_details") or raw.get("prompt_token_details"))
-    outputs = mapping(raw.get("completion_tokens_details"))
+    outputs = mapping(raw.get("completion_tokens_details") or raw.get("completion_token_details"))
     prompt, completion = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
     total, reasoning = count(raw.get("total_tokens")), count(outputs.get("reasoning_tokens"))
     if prompt is not None and completion is not None and total is not None and total > prompt + completion:
@@ -104,3 +125,11 @@ def error_of(status: int, body: Mapping[str, Any], fallback: bytes) -> Mapping[s
         return None
     detail = text(body.get("message")) or text(body.get("detail")) or fallback.decode("utf-8", "replace")[:500]
     return {**body, "message": detail}
+
+
+def error_type_of(error: Mapping[str, Any], headers: Headers) -> str | None:
+    """The provider's own word for what went wrong: ``rate_limit_error``, ``RESOURCE_EXHAUSTED``."""
+    # Amazon's goes on with a colon and an address.
+    of_amazon = headers.get("x-amzn-errortype", "").partition(":")[0]
+    words = (error.get("type"), error.get("status"), of_amazon, error.get("__type"), error.get("code"))
+    return next((word for word in words if isinstance(word, str) and word), None)

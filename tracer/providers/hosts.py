@@ -24,6 +24,16 @@ _HOSTS = {
     "api.voyageai.com": "voyageai",
     "inference.baseten.co": "baseten",
     "generativelanguage.googleapis.com": "google",
+    "api.arcee.ai": "arcee",
+    "api.avian.io": "avian",
+    "api.doubleword.ai": "doubleword",
+    "api.githubcopilot.com": "github-copilot",
+    "api.meta.ai": "meta",
+    "api.minimax.io": "minimax",
+    "api.minimaxi.com": "minimax",
+    "oai.endpoints.kepler.ai.cloud.ovh.net": "ovhcloud",
+    "api.quicksilverpro.io": "quicksilverpro",
+    "open.bigmodel.cn": "zhipuai",
 }
 _SUFFIXES = {
     ".openai.com": "openai",  # regional endpoints: eu.api.openai.com
@@ -34,6 +44,10 @@ _SUFFIXES = {
     ".openrouter.ai": "openrouter",
     ".googleapis.com": "google",
     ".amazonaws.com": "aws",
+    ".cloud.databricks.com": "databricks",
+    ".azuredatabricks.net": "databricks",
+    ".gcp.databricks.com": "databricks",
+    ".modal.run": "modal",
     ".api.aws": "aws",
 }
 _LOOPBACK = ("localhost", "127.", "::1", "[::1]", "0.0.0.0")  # noqa: S104 - compared with, never listened on

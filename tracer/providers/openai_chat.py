@@ -1,30 +1,24 @@
-"""OpenAI's chat completions, the lingua franca: OpenAI, Azure, Groq, Mistral, DeepSeek, OpenRouter, llama.cpp, vLLM.
-
-A stream is first joined into the plain form, so that one reader serves both.
-"""
+"""OpenAI's chat completions, the lingua franca: OpenAI, Azure, Groq, Mistral, DeepSeek, OpenRouter, llama.cpp, vLLM."""
 
 from __future__ import annotations
 
 import json
-from collections import deque
 from typing import Any, Iterable, Mapping
 
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
-from tracer.model import Kind
-from tracer.providers.base import error_of, mapping, parse, sequence, text, usage_of
+from tracer.providers.base import mapping, parse, sequence, text, usage_of
+from tracer.providers.headers import Headers
 from tracer.providers.openai_dress import dressed
-from tracer.providers.stream import DONE, data_of, is_event_stream
+from tracer.providers.reader import Json, Reader
 from tracer.wire import HttpResponse
 
 _OWN_FIELDS = ("model", "messages", "tools", "stream")
 #: What a model says, field by field; strings that a stream gives in pieces.
-_SAID = ("content", "reasoning_content", "reasoning", "refusal")
+_SAID = ("content", "reasoning_content", "reasoning", "reasoning_details", "refusal")
 _CALLED = ("tool_calls", "function_call")
 
 
-class OpenAIChat:
-    kind: Kind = "llm"
-    operation = "chat"
+class OpenAIChat(Reader):
     path = "/chat/completions"
 
     def request(self, body: bytes) -> ChatRequest:
@@ -37,8 +31,7 @@ class OpenAIChat:
             stream=asked.get("stream") is True,
         )
 
-    def answer(self, status: int, content_type: str, body: bytes) -> ChatAnswer:
-        given = _joined(data_of(body)) if is_event_stream(content_type, body) else parse(body)
+    def said(self, given: Json, headers: Headers) -> ChatAnswer:  # noqa: ARG002 - the format's shape
         choices = [choice for choice in sequence(given.get("choices")) if isinstance(choice, dict)]
         first = min(choices, key=lambda choice: _index(choice, 0), default={})
         return ChatAnswer(
@@ -47,25 +40,18 @@ class OpenAIChat:
             finish_reason=text(first.get("finish_reason")),
             usage=usage_of(given.get("usage")),
             response_id=text(given.get("id")),
-            error=error_of(status, given, body),
             choices=max(1, len(choices)),
         )
+
+    def joined(self, events: Iterable[Json]) -> Json:
+        return _joined(events)
 
     def dress(self, request: ChatRequest, answer: ChatAnswer) -> HttpResponse:
         return dressed(request, answer)
 
-    def readdress(self, body: bytes, model: str) -> bytes:
-        return json.dumps({**parse(body), "model": model}).encode()
-
     def speaks(self, data: str) -> bool:
         deltas = (mapping(mapping(choice).get("delta")) for choice in sequence(parse(data).get("choices")))
         return any(delta.get(field) for delta in deltas for field in (*_SAID, *_CALLED, "audio"))
-
-    def is_whole(self, content_type: str, body: bytes) -> bool:
-        if is_event_stream(content_type, body):
-            last = deque(data_of(body), maxlen=1)
-            return any(data.strip() == DONE or "error" in parse(data) for data in last)
-        return bool(parse(body))
 
 
 def message_of(raw: Mapping[str, Any]) -> Message:
@@ -81,9 +67,15 @@ def message_of(raw: Mapping[str, Any]) -> Message:
         name=text(raw.get("name")),
         tool_calls=_tool_calls_of(raw),
         tool_call_id=text(raw.get("tool_call_id")),
-        reasoning=text(raw.get("reasoning_content")) or text(raw.get("reasoning")) or thoughts or None,
+        reasoning=text(raw.get("reasoning_content")) or text(raw.get("reasoning")) or thoughts or _details(raw) or None,
         parts=tuple(parts),
     )
+
+
+def _details(raw: Mapping[str, Any]) -> str:
+    """Reasoning as OpenRouter and Snowflake give it beside, or instead of, the plain field."""
+    details = [mapping(detail) for detail in sequence(raw.get("reasoning_details"))]
+    return "".join(text(detail.get("text")) or text(detail.get("summary")) or "" for detail in details)
 
 
 def _content_of(content: Any) -> tuple[str, str, list[Mapping[str, Any]]]:
@@ -122,20 +114,19 @@ def _tool_call_of(call: Mapping[str, Any]) -> ToolCall:
     return ToolCall(
         id=text(call.get("id")) or "",
         name=text(function.get("name")) or "",
-        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments),
+        arguments=arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False),
     )
 
 
-def _joined(events: Iterable[str]) -> dict[str, Any]:
-    """A stream's events as the one object that the same call would have given without streaming."""
+def _joined(events: Iterable[Json]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
-    for event in events:
-        chunk = parse(event)
+    for chunk in events:
+        groq = mapping(chunk.get("x_groq"))
         for key in ("id", "model", "error"):
-            if chunk.get(key):
-                whole.setdefault(key, chunk[key])
-        if usage := chunk.get("usage") or mapping(chunk.get("x_groq")).get("usage"):
+            if found := chunk.get(key) or (key == "error" and groq.get(key)):
+                whole.setdefault(key, found)
+        if usage := chunk.get("usage") or groq.get("usage"):
             whole["usage"] = usage
         for raw in sequence(chunk.get("choices")):
             given = mapping(raw)
@@ -176,7 +167,7 @@ def _call_for(calls: list[dict[str, Any]], delta: Mapping[str, Any]) -> dict[str
     if isinstance(delta.get("index"), int):
         found = next((call for call in calls if call.get("index") == delta["index"]), None)
     else:
-        found = calls[-1] if calls and delta.get("id") in {None, "", calls[-1].get("id")} else None
+        found = calls[-1] if calls and delta.get("id") in (None, "", calls[-1].get("id")) else None
     if found is None:
         found = {"index": delta.get("index"), "function": {}}
         calls.append(found)
@@ -193,7 +184,7 @@ def _add_function(function: dict[str, Any], delta: Mapping[str, Any]) -> None:
     if name := text(delta.get("name")):
         function["name"] = name
     if arguments := delta.get("arguments", delta.get("input")):
-        piece = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        piece = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
         function["arguments"] = function.get("arguments", "") + piece
 
 

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import Any, Iterator
 
 from tracer.messages import ChatAnswer, ChatRequest
 from tracer.model import Usage
 from tracer.providers.base import mapping
+from tracer.providers.dressing import JSON, STREAM, encoded, status_of
 from tracer.providers.stream import DONE, event
 from tracer.wire import Chunk, HttpResponse
 
-_JSON = (("content-type", "application/json"),)
-_EVENTS = (("content-type", "text/event-stream; charset=utf-8"),)
+#: Anthropic's words for how an answer ended, in OpenAI's; its own stay as they are.
+FINISHED = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
+FINISHED |= {"refusal": "content_filter", "pause_turn": "stop", "model_context_window_exceeded": "length"}
+
+
+def finish_of(answer: ChatAnswer) -> str | None:
+    if answer.message.tool_calls and answer.finish_reason in {None, "stop"}:
+        return "tool_calls"
+    return FINISHED.get(answer.finish_reason or "", answer.finish_reason)
 
 
 def dressed(request: ChatRequest, answer: ChatAnswer) -> HttpResponse:
     if answer.error is not None:
-        return HttpResponse(_status_of(answer), _JSON, (Chunk(0, _json({"error": answer.error})),))
+        return HttpResponse(status_of(answer), JSON, (Chunk(0, encoded({"error": answer.error})),))
     if not request.stream:
-        return HttpResponse(200, _JSON, (Chunk(0, _json(_plain(request, answer))),))
+        return HttpResponse(200, JSON, (Chunk(0, encoded(_plain(request, answer))),))
     asked_for_usage = mapping(request.parameters.get("stream_options")).get("include_usage") is True
-    events = (*(_json(chunk).decode() for chunk in _streamed(request, answer, with_usage=asked_for_usage)), DONE)
-    return HttpResponse(200, _EVENTS, tuple(Chunk(0, event(data)) for data in events))
-
-
-def _status_of(answer: ChatAnswer) -> int:
-    code = mapping(answer.error).get("code")
-    return code if isinstance(code, int) and 400 <= code < 600 else 500
+    events = (*(encoded(chunk).decode() for chunk in _streamed(request, answer, with_usage=asked_for_usage)), DONE)
+    return HttpResponse(200, STREAM, tuple(Chunk(0, event(data)) for data in events))
 
 
 def _plain(request: ChatRequest, answer: ChatAnswer) -> dict[str, Any]:
-    choice = {"index": 0, "message": _message(answer), "finish_reason": answer.finish_reason, "logprobs": None}
-    return {**_head(request, answer, "chat.completion"), "choices": [choice], "usage": _usage(answer.usage)}
+    choice = {"index": 0, "message": _message(answer), "finish_reason": finish_of(answer), "logprobs": None}
+    return {**_head(request, answer, "chat.completion"), "choices": [choice], "usage": usage(answer.usage)}
 
 
 def _streamed(request: ChatRequest, answer: ChatAnswer, *, with_usage: bool) -> Iterator[dict[str, Any]]:
@@ -46,9 +47,9 @@ def _streamed(request: ChatRequest, answer: ChatAnswer, *, with_usage: bool) -> 
     deltas += [{"tool_calls": [{"index": place, **call}]} for place, call in enumerate(calls)]
     for delta in deltas:
         yield {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": answer.finish_reason}]}
+    yield {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish_of(answer)}]}
     if with_usage:
-        yield {**head, "choices": [], "usage": _usage(answer.usage)}
+        yield {**head, "choices": [], "usage": usage(answer.usage)}
 
 
 def _head(request: ChatRequest, answer: ChatAnswer, kind: str) -> dict[str, Any]:
@@ -69,19 +70,14 @@ def _message(answer: ChatAnswer) -> dict[str, Any]:
     return worn
 
 
-def _usage(usage: Usage) -> dict[str, Any] | None:
+def usage(counted: Usage) -> dict[str, Any] | None:
     """None where nothing was counted: an SDK reads that as unknown, and zeros would be a claim."""
-    known = asdict(usage)
-    if usage.input_tokens is None and usage.output_tokens is None:
+    if counted.input_tokens is None and counted.output_tokens is None:
         return None
-    asked, said = known["input_tokens"] or 0, known["output_tokens"] or 0
+    asked, said = counted.input_tokens or 0, counted.output_tokens or 0
     worn: dict[str, Any] = {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
-    if usage.cache_read_tokens is not None:
-        worn["prompt_tokens_details"] = {"cached_tokens": usage.cache_read_tokens}
-    if usage.reasoning_tokens is not None:
-        worn["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    if counted.cache_read_tokens is not None:
+        worn["prompt_tokens_details"] = {"cached_tokens": counted.cache_read_tokens}
+    if counted.reasoning_tokens is not None:
+        worn["completion_tokens_details"] = {"reasoning_tokens": counted.reasoning_tokens}
     return worn
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-from tracer.errors import ConfigError
 from tracer.messages import ChatAnswer, ChatRequest, Message
 from tracer.model import Kind
-from tracer.providers.base import error_of, parse, sequence, text, usage_of
-from tracer.wire import HttpResponse
+from tracer.providers.base import parse, sequence, text, usage_of
+from tracer.providers.headers import Headers
+from tracer.providers.reader import Json, Reader
 
 _OWN_FIELDS = ("model", "input")
 
 
-class OpenAIEmbeddings:
+class OpenAIEmbeddings(Reader):
     kind: Kind = "embedding"
     operation = "embeddings"
     path = "/embeddings"
@@ -30,8 +29,7 @@ class OpenAIEmbeddings:
             parameters={key: value for key, value in asked.items() if key not in _OWN_FIELDS},
         )
 
-    def answer(self, status: int, content_type: str, body: bytes) -> ChatAnswer:  # noqa: ARG002 - the format's shape
-        given = parse(body)
+    def said(self, given: Json, headers: Headers) -> ChatAnswer:  # noqa: ARG002 - the format's shape
         usage = usage_of(given.get("usage"))
         if usage.input_tokens is not None and usage.output_tokens is None:
             usage = replace(usage, output_tokens=0)  # a vector is not made of tokens
@@ -41,17 +39,4 @@ class OpenAIEmbeddings:
             finish_reason=None,
             usage=usage,
             response_id=text(given.get("id")),
-            error=error_of(status, given, body),
         )
-
-    def dress(self, request: ChatRequest, answer: ChatAnswer) -> HttpResponse:  # noqa: ARG002
-        raise ConfigError("a Python callable can't answer an embeddings call: give that target a base_url")
-
-    def readdress(self, body: bytes, model: str) -> bytes:
-        return json.dumps({**parse(body), "model": model}).encode()
-
-    def speaks(self, data: str) -> bool:  # noqa: ARG002 - embeddings don't stream
-        return False
-
-    def is_whole(self, content_type: str, body: bytes) -> bool:  # noqa: ARG002
-        return bool(parse(body))

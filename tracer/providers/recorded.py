@@ -12,6 +12,7 @@ from tracer.errors import ConfigError
 from tracer.messages import ChatAnswer
 from tracer.providers.base import Format
 from tracer.providers.formats import find
+from tracer.providers.headers import lowered
 from tracer.wire import HttpRequest, HttpResponse
 
 #: The most that a compressed body may grow to: a recorded one may be hostile.
@@ -24,7 +25,7 @@ def read(request: HttpRequest, response: HttpResponse) -> ChatAnswer | None:
     body = plain_body(response)
     if wire_format is None or body is None:
         return None
-    return wire_format.answer(response.status, _header(response, "content-type"), body)
+    return wire_format.answer(response.status, lowered(response.headers), body)
 
 
 def dress(request: HttpRequest, answer: ChatAnswer) -> HttpResponse | None:
@@ -42,7 +43,7 @@ def plain_body(response: HttpResponse) -> bytes | None:
     """The body decompressed, as far as it came; None where its compression is unknown or its bytes are not that."""
     body = response.raw
     try:
-        match _header(response, "content-encoding").strip().lower():
+        match lowered(response.headers).get("content-encoding", "").strip().lower():
             case "" | "identity":
                 return body
             case "gzip" | "x-gzip":
@@ -67,7 +68,3 @@ def _content(request: HttpRequest) -> bytes:
     if isinstance(body, bytes):
         return body
     return b"" if body is None or isinstance(body, str) else json.dumps(body, default=repr).encode()
-
-
-def _header(response: HttpResponse, name: str) -> str:
-    return next((value for key, value in response.headers if key.lower() == name), "")
