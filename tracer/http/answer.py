@@ -106,7 +106,7 @@ def _readdressed(exchange: Exchange, request: Any, target: Target) -> Any:
     assert exchange.format is not None
     if target.url is None:
         raise ConfigError(f"model {target.name!r} can't be reached: give its Target a call, a base_url or a launcher")
-    url = target.url.rstrip("/") + exchange.format.path
+    url = target.url.rstrip("/") + exchange.format.path_for(target.asked_as)
     headers = dict(request_headers(request.headers.multi_items())) | target.headers()
     headers["accept-encoding"] = request.headers.get("accept-encoding", "identity")
     extensions = dict(request.extensions)
