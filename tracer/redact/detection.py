@@ -124,7 +124,6 @@ _PARAMETERS = (
 _IN_URL = _compiled(r"[?&][\w-]*=\Z")
 _PASSWORD = _compiled(r"://[^\s/:@\"'<>]*+:[^\s/@\"'<>`]++@")
 
-_NOT_DIGITS = bytes(byte for byte in range(256) if byte not in b"0123456789")
 _DIGITS_AND_GAPS = bytes(
     0x30 if byte in b"0123456789" else 0x31 if byte in b" -" else 0x20 for byte in range(256)
 )  # "0", "1" and " "
@@ -132,7 +131,7 @@ _DIGITS_AND_GAPS = bytes(
 #: the first three are "000". Groups of 4-4-4-1 and more have gaps at 4, 9 and 14: r = 0 gives "0100", r = 1 "0010" (at
 #: 1, 5, 9, 13), r = 2 and 3 "000". Groups of 4-6-4 and 4-6-5 have them at 4 and 11: r = 0 gives "0100", r = 1 and 2
 #: "000", r = 3 "0010". The last byte this needs is the 16th, and the shortest grouped number has 16.
-_SAMPLED = (b"000", b"0010", b"0100")
+_SAMPLED = re.compile(rb"0(?:00|010|100)")
 #: More places than this are looked at all at once.
 _MOST_PLACES = 6
 #: And where to look on when it was not one: in digits without gaps, no number begins at the second one.
@@ -207,9 +206,9 @@ class Detector:
     def suspects(self, data: bytes) -> Suspects | None:
         """What may be in some bytes; None, which most bytes get, means that nothing is."""
         long, short = self._find_long(data), self._find_short(data)
-        sampled = data[::4]
-        has_card = len(sampled.translate(None, _NOT_DIGITS)) > 2 and _may_have_card(data, sampled)
-        has_password = b"@" in data and _may_have_password(data)
+        marks = data[::4].translate(_DIGITS_AND_GAPS)
+        has_card = _may_have_card(data, marks)
+        has_password = 0x40 in data and 0x2F in data and _may_have_password(data)  # "@" and "/"
         if not (long or short or has_card or has_password):
             return None
         found: list[Sign] = []
@@ -255,19 +254,18 @@ def _may_have_password(data: bytes) -> bool:
     return False
 
 
-def _may_have_card(data: bytes, sampled: bytes) -> bool:
+def _may_have_card(data: bytes, marks: bytes) -> bool:
     """A look at the places where the samples fit a card; where there are many, at all of it at once."""
-    marks = sampled.translate(_DIGITS_AND_GAPS)
-    places = []
-    for sample in _SAMPLED:
-        at = marks.find(sample)
-        while at >= 0:
-            places.append(4 * at)
-            if len(places) > _MOST_PLACES:
-                return _has_layout(data)
-            at = marks.find(sample, at + 1)
-    # The number begins at the sample or up to 3 bytes before it; 5 more may be the header in front of it.
-    return any(_has_layout(data[max(0, place - 8) : place + 16]) for place in places)
+    found = _SAMPLED.search(marks)
+    for _ in range(_MOST_PLACES):
+        if found is None:
+            return False
+        place = 4 * found.start()
+        # The number begins at the sample or up to 3 bytes before it; 5 more may be the header in front of it.
+        if _has_layout(data[max(0, place - 8) : place + 16]):
+            return True
+        found = _SAMPLED.search(marks, found.start() + 1)
+    return found is not None and _has_layout(data)
 
 
 def _has_layout(data: bytes) -> bool:
