@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from tracer.store import Store
 
 _PATIENCE_S = 5.0
-#: How long a few events wait for more of them.
+#: How long events wait for more of them, and how much of them may wait.
 _GATHERING_S = 0.05
+_GATHERED_BYTES = 1 << 20
 
 
 class Writer:
@@ -135,8 +136,9 @@ class Writer:
                 # Not on the wake event: a store that is away does not come back because a workflow begins.
                 self._closing.wait(min(_PATIENCE_S, 0.05 * 2 ** min(self._failed_rounds, 7)))
             elif moved:
-                # A transaction has its price, so a few events wait for more of them; the journal holds them meanwhile.
-                if moved < BATCH:
+                # A transaction has its price, and two threads at once cost more than one after the other: so a few
+                # events wait for more of them. The journal holds them meanwhile.
+                if self._journal.waiting_bytes < _GATHERED_BYTES:
                     self._hurry.wait(_GATHERING_S)
             else:
                 self._hurry.clear()

@@ -192,7 +192,11 @@ class TestSegments:
                 journal.append(frame)
         finally:
             gc.set_threshold(*before)
-        gc.collect()
+        # Another thread may be in the middle of collecting: then this call returns at once, having done nothing.
+        deadline = time.monotonic() + 30
+        while len(made) < 3_000 and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.001)
         assert len(made) == 3_000
         frames: list[bytes] = []
         position = START
