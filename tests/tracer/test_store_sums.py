@@ -142,3 +142,20 @@ class TestLongTraces:
         assert store.traces()[0].steps == 6_001
         assert store.traces()[0].status == "completed"
         assert store.verify_totals() == []
+
+
+class TestSeveralRoots:
+    @pytest.mark.parametrize("order", [1, -1], ids=["the first one first", "the last one first"])
+    def test_the_earliest_says_how_the_trace_ended(self, store: Store, order: int) -> None:
+        """Two requests of one trace that began in another service, each with a workflow of its own here."""
+        first, second = Story("first", number=77), Story("second", number=77, at_ns=1_800_000_000 * 10**9)
+        second.root.id = b"\xff" * 8
+        begun = second.events[0]._replace(step_id=second.root.id)
+        second.finish(error=ValueError("late"))
+        first.finish("well")
+        told = [first.events, [begun, *second.events[1:]]][::order]
+        for events in told:
+            store.apply(events, owner="me")
+        (row,) = store.traces()
+        assert (row.status, row.started_ns) == ("completed", first.events[0].at_ns)
+        assert store.verify_totals() == []

@@ -154,7 +154,13 @@ def _call_totals(calls: Sequence[Row[Any]]) -> dict[str, Any]:
 
 def _roots(connection: Connection, trace_ids: Sequence[str]) -> Sequence[Row[Any]]:
     root = (steps.c.parent_id.is_(None)) & (steps.c.path != "")
-    return connection.execute(select(steps).where(steps.c.trace_id.in_(trace_ids), root)).all()
+    # The earliest is last, and so has the last word.
+    query = (
+        select(steps)
+        .where(steps.c.trace_id.in_(trace_ids), root)
+        .order_by(steps.c.started_ns.desc(), steps.c.seq.desc())
+    )
+    return connection.execute(query).all()
 
 
 def _where_it_failed(connection: Connection, root: Row[Any]) -> dict[str, Any]:
