@@ -73,7 +73,7 @@ def scripts() -> Path:
 
 def _create(connection: Connection) -> None:
     """Make the tables in an empty place, as the migrations would one after the other (a test compares the two): they
-    would load 9 MB of Alembic into every process that records first."""
+    would load Alembic into every process that is the first to record."""
     metadata.create_all(connection, checkfirst=False)
     versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
     versions.create(connection)
