@@ -39,8 +39,8 @@ class Keep:
                 number(f"keep: {name}", getattr(self, name), 0.0)
 
     def keeps(self, trace_id: str, *, is_ordinary: bool, duration_ns: int, cost_nusd: int) -> bool:
-        """``is_ordinary``: it ended well, nobody was asked or scored it, and it is nobody's replay. Which of those stay is decided
-        by the id alone, so that every process decides alike."""
+        """``is_ordinary``: it ended well, nobody was asked or scored it, and it is nobody's replay. Which of those stay
+        is decided by the id alone, so that every process decides alike."""
         if not is_ordinary or self.share >= 1.0:
             return True
         if self.slow_s is not None and duration_ns >= self.slow_s * 1e9:
