@@ -74,7 +74,7 @@ def _asked(request: HttpRequest, target: Target | None) -> dict[str, Any]:
     else:
         body = request.body if isinstance(request.body, Mapping) else {}
         model = target.asked_as if target is not None else body.get("model")
-        parts = urlsplit(request.url if target is None else target.url or "")
+        parts = urlsplit(request.url if target is None or target.url is None else target.url)
         provider = provider_of(parts.hostname or "", parts.path)
     price = target.price if target is not None and target.price is not None else recorder.catalogue().price_of(model)
     declared = {} if price is None else {"price": {"input_nusd": price.input_nusd, "output_nusd": price.output_nusd}}

@@ -15,11 +15,10 @@ from replay.errors import NotReplayable, PlanError
 from replay.plan import Plan, Rule, names
 from replay.player import ReplayPlayer
 from replay.record import Record, not_restored
+from replay.targets import targets
 from tracer import recorder
 from tracer.binding import arguments
-from tracer.catalogue import Target
 from tracer.context import NEXT_PLAYER
-from tracer.errors import UnknownModel
 from tracer.model import Trace
 from tracer.player import ReplayStopped
 from tracer.store import open_store
@@ -90,7 +89,7 @@ def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None) -> Replay:
             function = fn or find(recorded.entry)
             _record_beside(recorded, was)
             with at_home(function, recorded.entry):
-                player = ReplayPlayer(record, plan, _targets(plan))
+                player = ReplayPlayer(record, plan, targets(plan, recorded))
                 args, kwargs = _inputs(record, function)
                 _check_edits(plan, record)
                 new = _Outcome()
@@ -138,22 +137,6 @@ class _Outcome:
             self.error, self.stopped = None, Stopped(Divergence("undecided", "", "stopped"), str(self.error))
         else:
             player.close()
-
-
-def _targets(plan: Plan) -> dict[int, Target]:
-    """The target of each substitution. Raises PlanError for a model that is unknown or can't be reached."""
-    found = {}
-    for rule in plan.rules:
-        if rule.verb != "substitute":
-            continue
-        try:
-            target = recorder.catalogue().get(rule.value) if isinstance(rule.value, str) else rule.value
-        except UnknownModel as error:
-            raise PlanError(f"{rule}: {error}") from None
-        if target.call is None and target.url is None:
-            raise PlanError(f"{rule}: {target.name} can't be reached: give its Target a call, a base_url or a launcher")
-        found[id(rule)] = target
-    return found
 
 
 def _check_edits(plan: Plan, record: Record) -> None:

@@ -1,4 +1,5 @@
-"""A small real model provider on 127.0.0.1: OpenAI's chat and embeddings, plain and streamed, failing on request."""
+"""A small real model provider on 127.0.0.1: OpenAI's chat and embeddings and Anthropic's messages, plain and
+streamed, failing on request."""
 
 from __future__ import annotations
 
@@ -11,6 +12,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Iterator, Self
+
+from tracer.messages import ChatAnswer, Message, ToolCall
+from tracer.model import Usage
+from tracer.providers import MESSAGES
 
 MODEL = "loopback-1-2026-10-01"
 USAGE = {
@@ -112,6 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif reply.status >= 400:
             error = {"message": f"no, {reply.status}", "type": "loopback", "code": None}
             self._answer(reply, json.dumps({"error": error}).encode())
+        elif self.path.endswith("/messages"):
+            said = MESSAGES.dress(MESSAGES.request(raw), messages_answer(reply))
+            if asked.get("stream"):
+                self._stream(reply, [chunk.data for chunk in said.chunks])
+            else:
+                self._answer(reply, said.raw)
         elif self.path.endswith("/embeddings"):
             self._answer(reply, json.dumps(embeddings(asked["input"])).encode())
         elif asked.get("stream"):
@@ -169,6 +180,15 @@ def embeddings(asked: str | list[str]) -> dict[str, Any]:
     data = [{"object": "embedding", "index": place, "embedding": [0.5, -1.0]} for place in range(len(texts))]
     usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
     return {"object": "list", "model": MODEL, "data": data, "usage": usage}
+
+
+def messages_answer(reply: Reply) -> ChatAnswer:
+    """The same answer as Anthropic's messages carry it."""
+    calls = tuple(
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in reply.tool_calls
+    )
+    message = Message("assistant", "".join(reply.words), tool_calls=calls)
+    return ChatAnswer(message, model=MODEL, finish_reason=None, usage=Usage(11, 7), response_id="msg-1")
 
 
 def completion(reply: Reply) -> dict[str, Any]:

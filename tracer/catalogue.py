@@ -1,7 +1,7 @@
 """The catalogue: models by name, and what it takes to reach each one.
 
 ``configure(models={...})`` fills it, usually at the import of a pipeline's module, so that a replay in a new process
-finds the same names. A target is either an OpenAI-compatible endpoint or a Python callable.
+finds the same names. A target is an endpoint, a Python callable, or just another model of the provider that is asked.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Mapping, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Literal, Mapping, Protocol, get_args
 from urllib.parse import urlsplit
 
 from tracer.errors import ConfigError, UnknownModel
@@ -31,6 +31,12 @@ class Price:
 FREE = Price()
 
 
+#: What an endpoint speaks.
+Speaks = Literal["openai", "anthropic", "same"]
+#: The version of Anthropic's API that our translation writes.
+_ANTHROPIC_VERSION = "2023-06-01"
+
+
 class Launcher(Protocol):
     """Makes a local model reachable. ``url`` is known before it is started; starting may take a while."""
 
@@ -42,8 +48,13 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A callable model. Give ``call`` (a Python function), ``base_url`` (an OpenAI-compatible endpoint, up to ``/v1``),
-    or ``launcher`` (whose url then is the endpoint)."""
+    """A callable model. Give ``call`` (a Python function), ``base_url`` (an endpoint, up to ``/v1``), or ``launcher``
+    (whose url then is the endpoint). With none of them it is another model of the provider that the code asks, reached
+    as that code reaches it.
+
+    ``format`` is what the endpoint speaks: ``openai`` (or anything compatible), ``anthropic``, or ``same`` for whatever
+    the code speaks. Between OpenAI's chat and Anthropic's messages calls are translated.
+    """
 
     name: str
     model: str | None = None
@@ -53,6 +64,11 @@ class Target:
     launcher: Launcher | None = None
     price: Price | None = None
     timeout_s: float | None = None
+    format: Speaks = "openai"
+
+    def __post_init__(self) -> None:
+        if self.format not in get_args(Speaks):
+            raise ConfigError(f"{self.name}: no format {self.format!r}; there are {', '.join(get_args(Speaks))}")
 
     @property
     def asked_as(self) -> str:
@@ -66,6 +82,8 @@ class Target:
     def headers(self) -> dict[str, str]:
         """The credentials of this endpoint, read from the environment at the moment of the call, kept nowhere."""
         key = os.environ.get(self.api_key_env) if self.api_key_env else None
+        if self.format == "anthropic":
+            return {"anthropic-version": _ANTHROPIC_VERSION, **({"x-api-key": key} if key else {})}
         return {"authorization": f"Bearer {key}"} if key else {}
 
 

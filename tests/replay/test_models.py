@@ -13,6 +13,9 @@ import pytest
 import tracer
 from replay import PlanError, allow, edit, fail, live, replay, substitute
 from replay.lens import readable
+from replay.plan import Plan
+from replay.targets import targets
+from tests.builders import Story
 from tests.loopback import MODEL, Loopback, Reply
 from tests.replay.support import DONE, done
 from tracer import FREE, Target, effect, step, workflow
@@ -157,8 +160,26 @@ class TestSubstitution:
         assert replay(trace.trace_id, substitute("classify", model="parrot")).live == 1
         with pytest.raises(PlanError, match=r"--model classify=nobody: no model named 'nobody' .*parrot"):
             replay(trace.trace_id, substitute("classify", model="nobody"))
-        with pytest.raises(PlanError, match="can't be reached"):
-            replay(trace.trace_id, substitute("classify", model=Target("hollow")))
+
+    @pytest.mark.parametrize("model", ["same:gpt-9-mini", Target("gpt-9-mini", price=FREE)], ids=["name", "target"])
+    def test_another_model_of_the_provider_is_asked_as_the_code_asks_it(self, run, server, model):
+        trace = run()
+        again = replay(trace.trace_id, substitute("classify", model=model))
+        assert again.live == 2
+        assert server.seen[0].body["model"] == "gpt-9-mini"
+
+    @pytest.mark.parametrize(("name", "is_sold"), [("gpt-4o", True), ("gpt-4o-with-a-slip", False)])
+    def test_a_model_that_the_asked_provider_sells_needs_no_other_word(self, store, name, is_sold):
+        told = Story("support")
+        told.call("gpt-4o-mini", under=told.begin("draft"), provider="openai", input_tokens=1, output_tokens=1)
+        told.finish("sent")
+        store.apply(told.events, owner="me")
+        trace, plan = store.trace(store.resolve("latest")), Plan((substitute("draft", model=name),))
+        if is_sold:
+            assert [target.asked_as for target in targets(plan, trace).values()] == [name]
+        else:
+            with pytest.raises(PlanError, match=f"same:{name} is a model of the provider that was asked"):
+                targets(plan, trace)
 
     def test_an_embedding_in_the_step_is_left_as_it_is(self, recorded, server):
         finds(server.url)

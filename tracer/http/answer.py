@@ -10,12 +10,12 @@ from typing import Any, Callable
 from tracer.catalogue import Target
 from tracer.context import CURRENT
 from tracer.errors import ConfigError
-from tracer.http.clean import request_headers
+from tracer.http.elsewhere import Translation, address
 from tracer.http.exchange import NO_RESPONSE, Exchange
 from tracer.http.faults import revived, translated
 from tracer.http.streams import streams_of
 from tracer.messages import ChatAnswer
-from tracer.player import Answer, Raise
+from tracer.player import Answer, Raise, ReplayStopped
 from tracer.providers import provider_of
 from tracer.unrecorded import aside
 from tracer.wire import Chunk, HttpResponse
@@ -25,10 +25,12 @@ _JSON = (("content-type", "application/json"),)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this request; ``elsewhere``: not through the client's transport, which may know only its own host."""
+    """Send this request; ``elsewhere``: not through the client's transport, which may know only its own host.
+    ``translation`` is what becomes of the answer, where it comes in another format than the client's."""
 
     request: Any
     elsewhere: bool = False
+    translation: Translation | None = None
 
     @property
     def url(self) -> str:
@@ -65,7 +67,7 @@ def plan(exchange: Exchange, request: Any) -> Send | Ask | Serve:
     if decision.target.call is not None:
         exchange.provider = "local"
         return Ask(_asker(exchange, decision.target.name, decision.target.call))
-    return Send(_readdressed(exchange, request, decision.target), elsewhere=True)
+    return _readdressed(exchange, request, decision.target)
 
 
 def response_of(exchange: Exchange, response: HttpResponse) -> Any:
@@ -101,20 +103,26 @@ def _asker(exchange: Exchange, name: str, call: Callable[..., ChatAnswer | str])
     return answer
 
 
-def _readdressed(exchange: Exchange, request: Any, target: Target) -> Any:
-    """The same request to another endpoint and model, with that endpoint's credentials and without the original's."""
+def _readdressed(exchange: Exchange, request: Any, target: Target) -> Send:
+    """The request as it goes to another model: by the client's own transport only where that was to have it anyway."""
     assert exchange.format is not None
-    if target.url is None:
-        raise ConfigError(f"model {target.name!r} can't be reached: give its Target a call, a base_url or a launcher")
-    url = target.url.rstrip("/") + exchange.format.path_for(target.asked_as)
-    headers = dict(request_headers(request.headers.multi_items())) | target.headers()
-    headers["accept-encoding"] = request.headers.get("accept-encoding", "identity")
+    assert exchange.asked is not None
+    headers = tuple(request.headers.multi_items())
+    try:
+        sent = address(
+            target, exchange.format, exchange.asked, url=str(request.url), headers=headers, content=exchange.content
+        )
+    except ConfigError as error:
+        # An SDK would take it for a failed connection, and try again.
+        raise ReplayStopped(f"{exchange.step.path}: {error}") from error
     extensions = dict(request.extensions)
     if target.timeout_s is not None:
         extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), target.timeout_s)
-    # Names the host by its address, and so belongs to the original one.
-    extensions.pop("sni_hostname", None)
-    content = exchange.format.readdress(exchange.content, target.asked_as)
-    sent = exchange.module.Request("POST", url, headers=headers, content=content, extensions=extensions)
-    exchange.provider = provider_of(sent.url.host, sent.url.path)
-    return sent
+    if not sent.own:
+        # Names the host by its address, and so belongs to the original one.
+        extensions.pop("sni_hostname", None)
+    made = exchange.module.Request(
+        "POST", sent.url, headers=list(sent.headers), content=sent.content, extensions=extensions
+    )
+    exchange.provider = provider_of(made.url.host, made.url.path)
+    return Send(made, elsewhere=not sent.own, translation=sent.translation)

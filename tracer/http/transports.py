@@ -11,6 +11,7 @@ from tracer.http.answer import Ask, Send, Serve, plan, response_of
 from tracer.http.exchange import Exchange, begin
 from tracer.http.outgoing import marked
 from tracer.http.streams import streams_of
+from tracer.http.translating import translated, translated_async
 
 
 class RecordingTransport:
@@ -40,6 +41,8 @@ class RecordingTransport:
         exchange.sent()
         try:
             response = transport.handle_request(marked(self._module, todo.request, exchange.step))
+            if todo.translation is not None:
+                response = translated(self._module, response, todo.translation)
         except BaseException:
             if owner is not None:
                 owner.close()
@@ -47,6 +50,8 @@ class RecordingTransport:
         with recorder.guard("record a response"):
             if not _took_in(exchange, response, self._module.SyncByteStream):
                 response.stream = streams_of(self._module).recorded(response.stream, exchange, owner)
+            elif owner is not None:
+                owner.close()
         return response
 
 
@@ -77,6 +82,8 @@ class AsyncRecordingTransport:
         exchange.sent()
         try:
             response = await transport.handle_async_request(marked(self._module, todo.request, exchange.step))
+            if todo.translation is not None:
+                response = await translated_async(self._module, response, todo.translation)
         except BaseException:
             if owner is not None:
                 await owner.aclose()
@@ -84,6 +91,8 @@ class AsyncRecordingTransport:
         with recorder.guard("record a response"):
             if not _took_in(exchange, response, self._module.AsyncByteStream):
                 response.stream = streams_of(self._module).recorded_async(response.stream, exchange, owner)
+            elif owner is not None:
+                await owner.aclose()
         return response
 
 

@@ -20,6 +20,8 @@ from tracer.providers.into_streams import ChatStream, MessagesStream
 from tracer.providers.openai_chat import OpenAIChat
 from tracer.wire import HttpResponse
 
+#: What turns a stream: ``feed`` each piece, then ``end``.
+Turning = ChatStream | MessagesStream
 _REQUESTS: dict[tuple[type, type], Callable[[Mapping[str, Any], str], dict[str, Any]]] = {
     (OpenAIChat, AnthropicMessages): into_messages.translated,
     (AnthropicMessages, OpenAIChat): into_chat.translated,
@@ -59,7 +61,7 @@ def answered(response: HttpResponse, *, by: Format, to: Format, asked: ChatReque
     return HttpResponse(status, (*worn.headers, *told), worn.chunks)
 
 
-def streamed(*, by: Format, to: Format, asked: ChatRequest) -> ChatStream | MessagesStream:
+def streamed(*, by: Format, to: Format, asked: ChatRequest) -> Turning:
     """What turns a stream of the format ``by`` into one of the format ``to``, as its bytes come."""
     if not can_translate(to, by):
         raise ConfigError(f"a stream from {by.path} can't be translated into one from {to.path}")
