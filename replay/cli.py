@@ -34,6 +34,7 @@ def _rules(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]
 @click.option("--verify", is_flag=True, help="Run every body and serve only the calls: finds what code drifted.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be served and what would run.")
 @click.option("--budget-usd", type=click.FloatRange(min=0), help="Stop before a live call once this much is spent.")
+@click.option("--max-live-calls", type=click.IntRange(min=0), help="Stop before more calls than this have run.")
 @click.option(
     "--on-divergence",
     type=click.Choice(["stop", "live"]),
@@ -48,6 +49,7 @@ def replay_command(  # noqa: PLR0913 - the options of one command
     verify: bool,
     dry_run: bool,
     budget_usd: float | None,
+    max_live_calls: int | None,
     on_divergence: Any,
     as_json: bool,
     **rules: Any,
@@ -68,11 +70,18 @@ def replay_command(  # noqa: PLR0913 - the options of one command
             from replay.preview import preview  # noqa: PLC0415
             from replay.record import Record  # noqa: PLC0415
 
-            plan, recorded = Plan(tuple(parsed), on_divergence, None, verify), store.trace(trace_id)
+            plan, recorded = Plan(tuple(parsed), on_divergence, verify=verify), store.trace(trace_id)
             plan.check(recorded)
             _show_preview(preview(Record(recorded, store.payloads), plan), as_json=as_json)
             return
-    done = replay(trace_id, *parsed, on_divergence=on_divergence, budget_usd=budget_usd, verify=verify)
+    done = replay(
+        trace_id,
+        *parsed,
+        on_divergence=on_divergence,
+        budget_usd=budget_usd,
+        max_live_calls=max_live_calls,
+        verify=verify,
+    )
     if as_json:
         print_json(replay_as_json(done))
     else:

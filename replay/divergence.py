@@ -28,9 +28,17 @@ class Divergence:
     #: The recorded step it was held against: the very one, or the nearest where the input changed.
     recorded_step_id: str | None = None
     changes: tuple[Change, ...] = ()
+    #: The path of that recorded step: of a changed call, the nearest candidate.
+    recorded_path: str | None = None
+    #: Both inputs as a reader sees them, the recorded one first, where they differ.
+    inputs: tuple[Any, Any] | None = None
+    #: What to add to the plan so that it accepts this, each by itself, as the command line writes it.
+    accept: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         words = f"{self.path}: {self.kind}, {self.then}"
+        if self.recorded_path not in {None, self.path}:
+            words += f" (recorded as {self.recorded_path})"
         if self.changes:
             first = self.changes[0]
             before, after = _parting(one_line(repr(first.before)), one_line(repr(first.after)))

@@ -2,7 +2,8 @@
 
 Identity is the recorded parent that the call's parent was matched with, the name, and the digest of the inputs. An
 equal digest wins over position, so that gathered and threaded calls find their own answer in any order; among equal
-ones the nearest occurrence wins, and each recorded step answers once. Position is only ever a hint for the report.
+ones the nearest occurrence wins, and each recorded step answers once. Position is only ever a hint for the report;
+where steps say which item they are about, the item is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Iterable, Literal, Sequence
 
+from tracer.declared import KEY_TAG
 from tracer.fingerprint import comparable
 from tracer.model import Step
 from tracer.player import Call
@@ -89,8 +91,15 @@ class Matcher:
         moved = _NEW if used_up else self._elsewhere(call)
         if moved.step is not None:
             return moved
-        nearest = None if equal else self._nearest(call, self._siblings.get((parent.step_id, call.name), []))
+        nearest = None if equal else self._nearest(call, self._alike(call, parent))
         return _NEW if nearest is None else Match("input-changed", nearest)
+
+    def _alike(self, call: Call, parent: Step) -> list[Step]:
+        """The steps that a call with other inputs may have come from: of an item, only those of the same item."""
+        siblings = self._siblings.get((parent.step_id, call.name), [])
+        if call.key is None:
+            return siblings
+        return [step for step in siblings if step.tags.get(KEY_TAG, call.key) == call.key]
 
     def _nearest(self, call: Call, steps: list[Step]) -> Step | None:
         """The free step nearest in position, the earlier of two. ``steps`` are in order, mostly without gaps."""

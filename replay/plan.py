@@ -127,6 +127,7 @@ class Plan:
     on_divergence: OnDivergence = "stop"
     budget_nusd: int | None = None
     verify: bool = False
+    max_live_calls: int | None = None
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     _last_first: dict[str, list[Rule]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -183,6 +184,8 @@ class Plan:
             words.append(f"--on-divergence {self.on_divergence}")
         if self.budget_nusd is not None:
             words.append(f"--budget-usd {self.budget_nusd / 1e9:g}")
+        if self.max_live_calls is not None:
+            words.append(f"--max-live-calls {self.max_live_calls}")
         if self.verify:
             words.append("--verify")
         return {"rules": words}

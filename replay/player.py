@@ -16,7 +16,7 @@ from replay.compare import Change
 from replay.divergence import Divergence, Stopped, short
 from replay.edits import shaped
 from replay.faults import injected
-from replay.lens import differences, shown_input
+from replay.lens import differences, readable, shown_input
 from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
@@ -230,6 +230,12 @@ class ReplayPlayer:
                 raise Stopped(self._diverge("budget", call, source, "stopped"), refusal)
         if call.kind in REACHING_KINDS or call.effect:
             self._not_around(call)
+            most = self.plan.max_live_calls
+            if most is not None and len(self.live) >= most:
+                raise Stopped(
+                    self._diverge("budget", call, source, "stopped"),
+                    f"{len(self.live)} calls have run, as many as the plan allows: more with --max-live-calls",
+                )
             self.live[call.step_id] = call.path
         return Run(source, target, origin)
 
@@ -315,10 +321,42 @@ class ReplayPlayer:
     def _diverge(
         self, kind: str, call: Call, source: Step | None, then: str, changes: tuple[Change, ...] = ()
     ) -> Divergence:
-        recorded = None if source is None else source.step_id
-        divergence = Divergence(kind, call.path, then, call.step_id, recorded, changes)
+        divergence = Divergence(
+            kind,
+            call.path,
+            then,
+            call.step_id,
+            None if source is None else source.step_id,
+            changes,
+            None if source is None else source.path,
+            inputs=self._inputs(call, source) if changes else None,
+            accept=_accepting(kind, call),
+        )
         self.divergences.append(divergence)
         return divergence
+
+    def _inputs(self, call: Call, source: Step | None) -> tuple[Any, Any] | None:
+        if source is None or source.input is None:
+            return None
+        recorded = readable(source, None, self.record.value(source.input))
+        return recorded, readable(source, None, shown_input(call))
+
+
+def _accepting(kind: str, call: Call) -> tuple[str, ...]:
+    """The rules of which each would let this call pass; none for what passes anyway."""
+    if kind in {"moved", "never-reached", "undecided"}:
+        return ()
+    if kind == "budget":
+        return ("--budget-usd", "--max-live-calls")
+    if call.effect:
+        return (f"--stand-in {call.name}=JSON", f"--live {call.name}")
+    if kind == "code-changed":
+        return (f"--serve {call.name}",)
+    if _is_unsafe_http(call):
+        return (f"--allow '{call.name}'", f"--live '{call.name}'")
+    if call.kind not in REACHING_KINDS:
+        return (f"--edit {call.name}=JSON",)
+    return (f"--live {call.name}", f"--edit {call.name}=JSON", "--on-divergence live")
 
 
 def _is_model_call(call: Call) -> bool:

@@ -66,6 +66,11 @@ class Record:
         """Whether the step itself, and no recorded step inside it, did what can't just be done again."""
         return step.effect or (step.kind in REACHING_KINDS and not self.below(step.step_id))
 
+    def is_unkept(self, step: Step) -> bool:
+        """Whether a call that can't just be made again ended with something that the record shows but can't give."""
+        kept = step.output is not None and step.output.exact
+        return not kept and step.outcome in {"ok", "failed"} and not step.effect and self.reaches_out(step)
+
     def has_model_call(self, step: Step | None) -> bool:
         return step is not None and any(below.kind in MODEL_KINDS for below in self.subtree(step))
 

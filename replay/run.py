@@ -14,6 +14,7 @@ from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
 from replay.plan import Plan, Rule, names
 from replay.player import ReplayPlayer
+from replay.preview import preview
 from replay.record import Record, not_restored
 from replay.targets import targets
 from tracer import recorder
@@ -50,30 +51,40 @@ class Replay:
     unused: tuple[str, ...]
     database_url: str
 
+    @property
+    def first(self) -> Divergence | None:
+        """Where the replay and its record part first: both inputs, the paths that differ, what would accept it."""
+        return self.divergences[0] if self.divergences else None
+
     def diff(self) -> Diff:
         """The recorded trace and this one, side by side."""
         with open_store(self.database_url) as store:
             return diff(store.trace(self.replay_of), store.trace(self.trace_id), store.value)
 
 
-def replay(
+def replay(  # noqa: PLR0913 - the plan, in the words of the command line
     trace: str,
     *rules: Rule,
     fn: Callable[..., Any] | None = None,
     on_divergence: Literal["stop", "live"] = "stop",
     budget_usd: float | None = None,
+    max_live_calls: int | None = None,
     verify: bool = False,
 ) -> Replay:
     """Run a recorded workflow again: unchanged steps are served, and only what the rules reach runs.
 
     ``trace`` is an id, a unique prefix, or ``latest``. ``fn`` is the workflow where it can't be imported (a closure, a
     notebook). ``on_divergence="live"`` lets a model call that the record does not explain go live; effects never do.
-    ``budget_usd`` stops before the live call that would spend more. ``verify`` runs every body and serves the calls.
-    Works the same inside a running event loop. Raises ReplayError or StoreError, before anything has run.
+    ``budget_usd`` stops before the live call that would spend more, ``max_live_calls`` before one call too many.
+    ``verify`` runs every body and serves the calls. Works the same inside a running event loop. Raises ReplayError or
+    StoreError, before anything has run.
     """
     if budget_usd is not None and not 0 <= budget_usd < 1e9:
         raise PlanError(f"a budget is an amount of dollars from 0 on, not {budget_usd!r}")
-    plan = Plan(tuple(rules), on_divergence, None if budget_usd is None else round(budget_usd * 1e9), verify)
+    if max_live_calls is not None and max_live_calls < 0:
+        raise PlanError(f"max_live_calls is a number from 0 on, not {max_live_calls!r}")
+    budget_nusd = None if budget_usd is None else round(budget_usd * 1e9)
+    plan = Plan(tuple(rules), on_divergence, budget_nusd, verify, max_live_calls)
     return apart(lambda: _replay(trace, plan, fn))
 
 
@@ -84,6 +95,7 @@ def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None) -> Replay:
         recorded = store.trace(store.resolve(trace))
         plan.check(recorded)
         record = Record(recorded, store.payloads)
+        _refuse_what_is_not_kept(record, plan)
         try:
             _record_beside(recorded, was)
             function = fn or find(recorded.entry)
@@ -101,6 +113,20 @@ def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None) -> Replay:
     if player.new_trace_id is None:
         raise NotReplayable(f"{function.__qualname__} began no trace: is it still a @workflow?") from new.error
     return _result(player, player.new_trace_id, new, was.database_url)
+
+
+def _refuse_what_is_not_kept(record: Record, plan: Plan) -> None:
+    """Refuse a plan that would come to a call whose result was not kept whole. Raises NotReplayable."""
+    if not any(record.is_unkept(step) for step in record.trace.steps):
+        return
+    rows = (row for row in preview(record, plan) if row.word == "stops")
+    unkept = {step.path for step in record.trace.steps if record.is_unkept(step)}
+    if (row := next((row for row in rows if row.path in unkept), None)) is not None:
+        name = row.path.rsplit("/", 1)[-1]
+        raise NotReplayable(
+            f"{row.path}: {row.reason}, so it can't be served: run it with --live {name}, or give its result "
+            f"with --edit {name}=JSON"
+        )
 
 
 def _record_beside(recorded: Trace, was: Any) -> None:

@@ -9,6 +9,10 @@ from typing import Any, Literal, Mapping
 CaptureName = Literal["full", "metadata", "off"]
 
 
+#: The tag that says which item a step is about, where it was declared with a key.
+KEY_TAG = "key"
+
+
 class Capture(IntEnum):
     """How much of a step is recorded. Of several that apply, the lowest holds."""
 
@@ -34,6 +38,8 @@ class Declared:
 
     #: A ``with span(...)`` block: it can't be skipped, so a replay can only run it.
     block = False
+    #: Whether each call says which item it is about (``@step(key=...)``).
+    keyed = False
 
     def __init__(  # noqa: PLR0913 - each is one thing to say about a step
         self,

@@ -46,6 +46,7 @@ class Spec(Declared):
         stand_in: tuple[Any, ...] = (),
         version: str | None = None,
         tags: Mapping[str, Any] | None = None,
+        key: str | Callable[..., Any] | None = None,
     ) -> None:
         self.function = function
         self.model = model
@@ -61,6 +62,8 @@ class Spec(Declared):
             stand_in=stand_in,
             tags=tags,
         )
+        self.key = _key(key, self.binder, name)
+        self.keyed = key is not None
         self._fingerprint: tuple[str | None, ...] = ()
         self._entry: dict[str, str | None] | None = None
 
@@ -113,6 +116,21 @@ def _capture(given: bool | CaptureName, name: str) -> Capture:  # noqa: FBT001 -
         raise ConfigError(f"{name}: {error}") from None
 
 
+def _key(key: str | Callable[..., Any] | None, binder: Binder, name: str) -> str | Callable[..., Any] | None:
+    if isinstance(key, str) and binder.unknown(frozenset({key})):
+        raise ConfigError(f"{name} has no input of the name {key} to take its key from")
+    if key is not None and not isinstance(key, str) and not callable(key):
+        raise ConfigError(f"{name}: a key is the name of an input or a function of the inputs, not {key!r}")
+    return key
+
+
+def _keyed(spec: Spec, named: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Which item this call is about; None where the user's function can't say."""
+    with guard(f"take the key of {spec.name}"):
+        return named.get(spec.key) if isinstance(spec.key, str) else spec.key(*args, **kwargs)  # type: ignore[misc]
+    return None
+
+
 def _hidden_names(hidden: str | Sequence[str], binder: Binder, name: str) -> frozenset[str]:
     """The inputs to hide, as the binder names them. A misspelt name would be a secret on disk: it is refused."""
     wanted = frozenset({hidden} if isinstance(hidden, str) else hidden)
@@ -129,7 +147,8 @@ def begin(spec: Spec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Activ
     trace = parent.trace
     try:
         named = spec.binder.name(args, kwargs)
-        step = trace.recorder.begin(trace, parent, spec, named, arguments=(args, kwargs))
+        key = _keyed(spec, named, args, kwargs) if spec.keyed else None
+        step = trace.recorder.begin(trace, parent, spec, named, arguments=(args, kwargs), key=key)
     except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
         recorder.not_begun(spec.name, trace.player, error)
         return None
@@ -282,6 +301,7 @@ def step(
     redact: str | Sequence[str] = (),
     capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
+    key: str | Callable[..., Any] | None = None,
 ) -> Decorator: ...
 def step(  # noqa: PLR0913 - each is one thing to say about a step
     function: Any = None,
@@ -293,17 +313,20 @@ def step(  # noqa: PLR0913 - each is one thing to say about a step
     redact: str | Sequence[str] = (),
     capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
+    key: str | Callable[..., Any] | None = None,
 ) -> Any:
     """Record each call of this function, made inside a workflow, as a step of its trace.
 
     ``kind`` is one of ``tracer.model.Kind``; ``model`` names the model that the function itself is (a classifier of
     your own); ``redact`` names inputs that must not be stored; ``capture="metadata"`` (or False) stores no inputs,
     outputs or error messages, neither of it nor of what runs inside it; ``capture="off"`` leaves the step itself out.
+    ``key`` says which item a call is about, where the same step runs for many: the name of an input, or a function of
+    the inputs. A replay then holds a changed item against the same item of the record, whatever its position.
     """
     if kind not in KINDS:
         raise ConfigError(f"no step kind {kind!r}; the kinds are {', '.join(sorted(KINDS))}")
     told = {"kind": kind, "name": name, "model": model, "hidden": redact, "capture": capture, "tags": tags}
-    return _decorate(function, told)
+    return _decorate(function, {**told, "key": key})
 
 
 @overload
@@ -317,6 +340,7 @@ def effect(
     redact: str | Sequence[str] = (),
     capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
+    key: str | Callable[..., Any] | None = None,
 ) -> Decorator: ...
 def effect(  # noqa: PLR0913 - likewise
     function: Any = None,
@@ -328,12 +352,14 @@ def effect(  # noqa: PLR0913 - likewise
     redact: str | Sequence[str] = (),
     capture: bool | CaptureName = True,
     tags: Mapping[str, Any] | None = None,
+    key: str | Callable[..., Any] | None = None,
 ) -> Any:
     """A step with a side effect on the world: a replay never runs it again unless it is named.
 
     ``stand_in`` is what a replay uses instead where the record has no result: a value, or a function of the inputs.
+    The rest is as for ``step``.
     """
-    told = {"kind": kind, "name": name, "hidden": redact, "capture": capture, "tags": tags, "effect": True}
+    told = {"kind": kind, "name": name, "hidden": redact, "capture": capture, "tags": tags, "effect": True, "key": key}
     return _decorate(function, {**told, "stand_in": () if stand_in is UNSET else (stand_in,)})
 
 

@@ -33,6 +33,8 @@ class Call:
     block: bool = False
     #: ``(value_or_function,)`` where ``@effect(stand_in=...)`` declares one.
     stand_in: tuple[Any, ...] = ()
+    #: Which item it is about, where the step says so (``@step(key=...)``): as in the recorded step's tags.
+    key: Any = None
     #: The inputs as a function gets them, for a stand-in that is a function.
     arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), {})
 

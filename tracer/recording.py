@@ -17,7 +17,7 @@ from ormsgpack import packb
 from tracer import codec
 from tracer.config import Config
 from tracer.context import SETTLERS, UNSET, ActiveStep, ActiveTrace
-from tracer.declared import Capture, Declared
+from tracer.declared import KEY_TAG, Capture, Declared
 from tracer.events import Event, Finished, Noted, Started, letter_of
 from tracer.failures import failure_of, outcome_of, wordless
 from tracer.guard import REFUSED, guard, report, swallow
@@ -123,10 +123,12 @@ class Recorder:
         identity_of: Any = UNSET,
         arguments: Arguments = _NO_ARGUMENTS,
         attrs: dict[str, Any] | None = None,
+        key: Any = None,
     ) -> ActiveStep | None:
         """Record that a step begins, and ask the player (if there is one) what becomes of it.
 
-        ``value`` is the input (UNSET: none is recorded); ``identity_of`` what it is matched by, where that differs.
+        ``value`` is the input (UNSET: none is recorded); ``identity_of`` what it is matched by, where that differs;
+        ``key`` which item it is about, of several that the step runs for.
         None: the step is switched off, and its code is to run as if it were not decorated.
         """
         keeper, name = self.keeper, declared.name
@@ -144,6 +146,8 @@ class Recorder:
             parent_id = parent.step
         step = ActiveStep(trace, parent, new_step_id(), name, declared.kind, path, capture)
         clear, stored, lossy = NO_VALUE if value is UNSET else keeper.keep(value, capture, declared.hidden)
+        if key is not None:
+            identity_of, attrs = _of_item(key, value, attrs)
         # The writer takes the identity from the stored bytes, off this thread, unless they are not what is matched.
         identity = None
         if trace.player is not None or stored is not clear or identity_of is not UNSET:
@@ -339,6 +343,12 @@ class Recorder:
         return self._writer is None or self._writer.close(timeout_s)
 
 
+def _of_item(key: Any, value: Any, attrs: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+    """What a keyed step is matched by, and its attributes: its item is a tag, which people see and filter by."""
+    tag = key if isinstance(key, str | int) else repr(key)
+    return (key, value), {**(attrs or {}), "tags": {**(attrs or {}).get("tags", {}), KEY_TAG: tag}}
+
+
 def _settle() -> None:
     """What is recorded behind the scenes (a stream dropped unread) ends before its trace does."""
     for settle in SETTLERS:
@@ -363,6 +373,7 @@ def _call_of(step: ActiveStep, started: Started, clear: bytes | None, declared: 
         block=declared.block,
         stand_in=declared.stand_in,
         arguments=arguments,
+        key=started.attrs.get("tags", {}).get(KEY_TAG) if declared.keyed else None,
     )
 
 

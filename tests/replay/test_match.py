@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -298,18 +299,139 @@ def twenty_threads(count: int) -> list:
         return [answer.result() for _, answer in sorted(waiting, key=lambda pair: pair[0])]
 
 
+@step
+async def branch(name: str, depth: int, width: int) -> dict:
+    """A task group of leaves and of groups in it; every leaf and every group takes as long as the shuffle says."""
+    found = {}
+
+    async def leaf(item: int) -> None:
+        await _latency(f"{name}/{item}")
+        # Every second item is asked for by the same words in every branch: only its place tells it apart.
+        found[item] = await named(item if item % 2 else f"{name}/{item}", name)
+
+    async def below(item: int) -> None:
+        await _latency(f"{name}/below {item}")
+        found[f"below {item}"] = await branch(f"{name}/{item}", depth - 1, width)
+
+    async with asyncio.TaskGroup() as tasks:
+        for item in random.Random(f"{_shuffle} {name}").sample(range(width), width):
+            tasks.create_task(leaf(item))
+            if depth:
+                tasks.create_task(below(item))
+    return dict(sorted(found.items(), key=str))
+
+
+@step(kind="tool")
+async def named(item: object, where: str) -> tuple:
+    await _latency(f"{where} {item} inside")
+    return _run, item, where
+
+
+async def _latency(what: str) -> None:
+    for _ in range(random.Random(f"{_shuffle} {what}").randrange(4)):
+        await asyncio.sleep(0)
+
+
+@workflow
+async def nested_groups(depth: int, width: int) -> dict:
+    return await branch("top", depth, width)
+
+
+#: How many replays of each shape: all three make a thousand.
+REPLAYS = int(os.environ.get("PLAYHEAD_TEST_REPLAYS", "334"))
+SHAPES = {
+    "a 32-way gather": lambda: asyncio.run(thirty_two(3)),
+    "20 threads": lambda: twenty_threads(20),
+    "nested task groups": lambda: asyncio.run(nested_groups(2, 3)),
+}
+
+
 class TestManyAtOnce:
-    @pytest.mark.parametrize("flow", ["gathered", "threaded"])
-    def test_a_hundred_replays_in_a_hundred_orders_give_not_one_wrong_value(self, recorded, flow):
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_replayed_in_hundreds_of_orders_they_give_not_one_wrong_value(self, recorded, shape):
         global _run, _shuffle  # noqa: PLW0603
         _run, _shuffle = "recorded", 0
-        expected = asyncio.run(thirty_two(3)) if flow == "gathered" else twenty_threads(20)
+        expected = SHAPES[shape]()
         trace = recorded.trace()
         _run = "replayed"
-        for _shuffle in range(1, 101):
+        for _shuffle in range(1, REPLAYS + 1):
             done = replay(trace.trace_id, verify=True)
             assert done.output == expected
             assert (done.live, done.divergences) == (0, ())
+
+
+@step(kind="tool")
+def reply(ticket: str) -> str:
+    return f"{_run} reply to {ticket}"
+
+
+@workflow
+async def inbox(tickets: tuple[str, ...]) -> list[str]:
+    """Tickets at once; each takes its own time before it is replied to."""
+
+    async def one(ticket: str) -> str:
+        await _latency(ticket)
+        return reply(ticket)
+
+    return list(await asyncio.gather(*map(one, tickets)))
+
+
+class TestOtherStrategies:
+    """What tools do that match by position, or by the address alone, shown on a program and a record of ours."""
+
+    TICKETS = ("card lost", "card found", "card eaten", "card stolen")
+
+    @pytest.fixture
+    def record(self, recorded):
+        global _run, _shuffle
+        _run, _shuffle = "recorded", 0
+        self.right = asyncio.run(inbox(self.TICKETS))
+        # Another day, other latencies: the calls come in another order.
+        _run, _shuffle = "replayed", next(n for n in range(1, 50) if self.order_under(n) != self.order_under(0))
+        trace = recorded.trace()
+        return [(each, recorded.value(each)) for each in trace.steps if each.name == "reply"], trace
+
+    def order_under(self, shuffle):
+        waits = [random.Random(f"{shuffle} {ticket}").randrange(4) for ticket in self.TICKETS]
+        return sorted(range(len(waits)), key=lambda at: (waits[at], at))
+
+    def answered_by(self, strategy):
+        def asked(ticket):
+            async def one():
+                await _latency(ticket)
+                return strategy(ticket)
+
+            return one()
+
+        async def everything():
+            return list(await asyncio.gather(*map(asked, self.TICKETS)))
+
+        return asyncio.run(everything())
+
+    def test_the_nth_call_gets_the_nth_answer_and_so_some_ticket_the_reply_to_another(self, record):
+        answers = iter([value for _, value in record[0]])
+        wrong = self.answered_by(lambda _: next(answers))
+        assert sorted(wrong) == sorted(self.right)
+        assert wrong != self.right
+
+    def test_by_the_address_alone_every_ticket_gets_the_same_reply(self, record):
+        by_address = {each.name: value for each, value in reversed(record[0])}
+        wrong = self.answered_by(lambda _: by_address["reply"])
+        assert len(set(wrong)) == 1
+
+    def test_by_identity_each_ticket_gets_its_own(self, record):
+        done = replay(record[1].trace_id, verify=True)
+        assert (done.output, done.divergences) == (self.right, ())
+
+    def test_a_ticket_that_is_not_the_recorded_one_gets_no_reply_of_it(self, record):
+        @workflow(name="inbox")
+        async def other(tickets):
+            return [reply(ticket.replace("eaten", "swallowed")) for ticket in tickets]
+
+        done = replay(record[1].trace_id, fn=other)
+        assert done.output is None
+        assert done.first.kind == "input-changed"
+        assert "card swallowed" in str(done.stopped)
 
 
 @workflow
