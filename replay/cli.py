@@ -1,4 +1,4 @@
-"""``playhead replay`` and ``playhead diff``."""
+"""``playhead replay``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import sys
 from typing import Any, Callable, TypeVar
 
 import click
-from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from tracer import format as form
@@ -138,100 +136,3 @@ def _show_preview(rows: Any, *, as_json: bool) -> None:
     for row in rows:
         reason = f"  {row.reason}" if row.reason else ""
         click.echo(f"{row.word:<8} {'  ' * row.depth}{row.path.rsplit('/', 1)[-1]} ({row.kind}){reason}")
-
-
-@click.command("diff")
-@click.argument("before")
-@click.argument("after")
-@as_json
-def diff_command(*, before: str, after: str, as_json: bool) -> None:
-    """Compare two traces: where they part, and what differs in each step. Exits with 1 if they differ."""
-    from replay.diff import diff  # noqa: PLC0415
-    from tracer.reading import open_reading  # noqa: PLC0415
-
-    with open_reading() as store:
-        found = diff(store.trace(store.resolve(before)), store.trace(store.resolve(after)), store.value)
-    if as_json:
-        print_json(diff_as_json(found))
-    else:
-        console().print(diff_text(found))
-    sys.exit(0 if found.same else 1)
-
-
-def diff_as_json(found: Any) -> dict[str, Any]:
-    """A diff for a program: only the rows that differ."""
-
-    def row_as_json(row: Any) -> dict[str, Any]:
-        return {
-            "path": row.step.path,
-            "word": row.word,
-            "origin": None if row.after is None else row.after.origin,
-            **{side: [plain(change) for change in getattr(row, side)] for side in ("inputs", "outputs", "facts")},
-        }
-
-    return {
-        "before": found.before.trace_id,
-        "after": found.after.trace_id,
-        "same": found.same,
-        "first": None if found.first is None else row_as_json(found.first),
-        "cost_delta_nusd": found.cost_delta_nusd,
-        "duration_delta_ns": found.duration_delta_ns,
-        "token_delta": found.token_delta,
-        "changed": [row_as_json(row) for row in found.rows if row.word != "same"],
-    }
-
-
-def diff_text(found: Any) -> Group:
-    """A diff for a terminal: the first divergence as a sentence, then the aligned tree."""
-    head = _sentence(found)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("", "step", found.before.trace_id[:16], found.after.trace_id[:16]):
-        table.add_column(name, overflow="fold")
-    for row in found.rows:
-        table.add_row(*_row_cells(row))
-    deltas = Text(_deltas(found), style="dim")
-    return Group(head, Text(), table, Text(), deltas)
-
-
-_SIGNS = {"same": (" ", "dim"), "changed": ("≠", "yellow"), "added": ("+", "green"), "removed": ("-", "red")}
-
-
-def _sentence(found: Any) -> Text:
-    if found.first is None:
-        return Text("The two traces are the same.", style="green")
-    row = found.first
-    if row.word != "changed":
-        where = "the second" if row.word == "added" else "the first"
-        return Text(f"They part at {row.step.path}, which only {where} has.", style="bold")
-    change = row.changes[0]
-    side = "input" if row.inputs else "output" if row.outputs else "result"
-    return Text(f"They part at {row.step.path}: its {side} differs at {change.path}.", style="bold")
-
-
-def _row_cells(row: Any) -> tuple[Text, Text, Text, Text]:
-    sign, style = _SIGNS[row.word]
-    name = Text("  " * row.depth + row.step.path.rsplit("/", 1)[-1], style="" if row.word != "same" else "dim")
-    if row.after is not None and row.after.origin != "live":
-        name.append(f" {form.ORIGIN_WORDS[row.after.origin].lower()}", style="magenta")
-    before = Text("" if row.before is None else form.duration(row.before.duration_ns), style="dim")
-    after = Text("" if row.after is None else form.duration(row.after.duration_ns), style="dim")
-    for change in row.changes[:3]:
-        before.append(f"\n{change.path} {_short(change.before)}", style="red")
-        after.append(f"\n{change.path} {_short(change.after)}", style="green")
-    if len(row.changes) > 3:
-        after.append(f"\nand {len(row.changes) - 3} more", style="dim")
-    return Text(sign, style=style), name, before, after
-
-
-def _short(value: Any) -> str:
-    from tracer.render import one_line  # noqa: PLC0415
-
-    return one_line(value if isinstance(value, str) else str(plain(value)), 70)
-
-
-def _deltas(found: Any) -> str:
-    duration = found.duration_delta_ns
-    parts = [f"cost {form.dollars(found.cost_delta_nusd)}", f"tokens {found.token_delta:+,}"]
-    if duration is not None:
-        parts.insert(0, f"time {'+' if duration > 0 else ''}{form.duration(duration)}")
-    return "second less first: " + " · ".join(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Callable, Literal, Sequence
+from typing import Any, Callable, Iterator, Literal, Sequence
 
 from replay.compare import Change, compare
 from replay.lens import readable
@@ -123,6 +123,16 @@ def _tree(trace: Trace) -> dict[str | None, list[Step]]:
     for step in trace.steps:
         tree.setdefault(step.parent_id if step.parent_id in known else None, []).append(step)
     return tree
+
+
+def in_order(trace: Trace) -> Iterator[tuple[Step, int]]:
+    """The steps of a trace as its tree is read, each with its depth."""
+    tree = _tree(trace)
+    waiting = [(step, 0) for step in reversed(tree.get(None, []))]
+    while waiting:
+        step, depth = waiting.pop()
+        yield step, depth
+        waiting += [(child, depth + 1) for child in reversed(tree.get(step.step_id, []))]
 
 
 def _is_replaced(step: Step | None) -> bool:

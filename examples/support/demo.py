@@ -28,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from replay import Replay, replay, substitute
-from replay.cli import diff_text
+from replay.cli_diff import diff_text
 from support import intent_lr, local_llm
 from support.figures import Figures, figures
 from support.models import INTENT_LR, REPLY_TEMPLATES, SMOLLM2

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from replay import diff, edit, replay
-from replay.cli import diff_as_json, diff_text
+from replay.cli_diff import diff_as_json, diff_text
 from tests.builders import Story
 from tracer import effect, step, workflow
 from tracer.store import open_store

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any, Callable, Iterator
 
 from replay.compare import Change, Missing
 from replay.diff import Diff
 from replay.diff import DiffRow as Pair
+from replay.words import Span, spans
 from tracer import format as fmt
 from tracer.codec import Opaque
 from tracer.format import Shown
@@ -24,14 +23,6 @@ ROW_LIMIT = 300
 MINUS = chr(0x2212)
 _FIELDS_SHOWN = 8
 _FIELD_LIMITS = Limits(lines=30, characters=1_500, depth=6, string=1_200, clamp=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece of a text; ``changed`` pieces differ between the two sides."""
-
-    text: str
-    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,27 +321,3 @@ def _text(value: Any) -> str:
         label = f"{line.key}: " if line.key else ""
         lines.append("  " * line.depth + label + (line.text or line.type))
     return "\n".join(lines)
-
-
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-#: Above this many words two texts are not compared word by word, and below this likeness they are simply two texts.
-_MOST_WORDS = 1_500
-_ALIKE = 0.35
-
-
-def spans(before: str, after: str) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Both texts in pieces, the words that differ marked."""
-    one, other = _WORDS.findall(before), _WORDS.findall(after)
-    if len(one) + len(other) <= _MOST_WORDS:
-        matcher = SequenceMatcher(None, one, other, autojunk=False)
-        if matcher.ratio() >= _ALIKE:
-            codes = matcher.get_opcodes()
-            return _pieces(one, [(i, j, tag != "equal") for tag, i, j, _, _ in codes]), _pieces(
-                other, [(i, j, tag != "equal") for tag, _, _, i, j in codes]
-            )
-    return _pieces([before], [(0, 1, True)]), _pieces([after], [(0, 1, True)])
-
-
-def _pieces(words: list[str], ranges: list[tuple[int, int, bool]]) -> tuple[Span, ...]:
-    made = (Span("".join(words[start:end]), changed) for start, end, changed in ranges)
-    return tuple(piece for piece in made if piece.text)
