@@ -34,7 +34,7 @@ def diff_command(*, traces: tuple[str, ...], as_json: bool) -> None:
         raise click.UsageError("give two traces or more to compare")
     with open_reading() as store:
         read = [store.trace(store.resolve(trace)) for trace in traces]
-        found = diff(*read, store.value) if len(read) == 2 else several(read, store.value)
+        found: Any = diff(read[0], read[1], store.value) if len(read) == 2 else several(read, store.value)
     if as_json:
         print_json(diff_as_json(found) if len(read) == 2 else several_as_json(found))
     else:
