@@ -12,6 +12,7 @@ from replay.divergence import Divergence, Stopped, one_line
 from replay.edits import shaped
 from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
+from replay.guard import install
 from replay.plan import Plan, Rule, names
 from replay.player import ReplayPlayer
 from replay.record import Record, not_restored
@@ -57,24 +58,29 @@ class Replay:
             return diff(store.trace(self.replay_of), store.trace(self.trace_id), store.value)
 
 
-def replay(
+def replay(  # noqa: PLR0913 - each is one thing to say about a replay
     trace: str,
     *rules: Rule,
     fn: Callable[..., Any] | None = None,
     on_divergence: Literal["stop", "live"] = "stop",
     budget_usd: float | None = None,
     verify: bool = False,
+    guarded: bool = True,
 ) -> Replay:
     """Run a recorded workflow again: unchanged steps are served, and only what the rules reach runs.
 
     ``trace`` is an id, a unique prefix, or ``latest``. ``fn`` is the workflow where it can't be imported (a closure, a
     notebook). ``on_divergence="live"`` lets a model call that the record does not explain go live; effects never do.
     ``budget_usd`` stops before the live call that would spend more. ``verify`` runs every body and serves the calls.
-    Works the same inside a running event loop. Raises ReplayError or StoreError, before anything has run.
+    Unmarked code that is about to write, delete, start a process, connect or open a database ends the replay before it
+    does, unless ``guarded`` is False. Works the same inside a running event loop. Raises ReplayError or StoreError,
+    before anything has run.
     """
     if budget_usd is not None and not 0 <= budget_usd < 1e9:
         raise PlanError(f"a budget is an amount of dollars from 0 on, not {budget_usd!r}")
-    plan = Plan(tuple(rules), on_divergence, None if budget_usd is None else round(budget_usd * 1e9), verify)
+    plan = Plan(tuple(rules), on_divergence, None if budget_usd is None else round(budget_usd * 1e9), verify, guarded)
+    if guarded:
+        install()
     return apart(lambda: _replay(trace, plan, fn))
 
 
