@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping
 
 from replay.budget import Budget
 from replay.calling import apart, to_its_end
+from replay.calls import accepting, is_model_call, is_unsafe_http, wire_request
 from replay.compare import Change
 from replay.divergence import Divergence, Stopped, short
 from replay.edits import shaped
@@ -21,11 +22,10 @@ from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from tracer.catalogue import Target
+from tracer.context import ActiveStep
 from tracer.model import Origin, Step
 from tracer.player import Answer, Call, Decision, Raise, Run
-from tracer.wire import HttpRequest
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: What --verify serves; every other body runs.
 _LEAVES = REACHING_KINDS | {"human"}
 
@@ -54,6 +54,10 @@ class ReplayPlayer:
         #: Calls that ran for real: new step id -> path; of nested ones the innermost.
         self.live: dict[str, str] = {}
         self.used_rules: set[int] = set()
+        #: What the steps made by tempfile, for the guard: theirs to change.
+        self.temporary: set[str] = set()
+        #: Steps that act on the world by the plan's word: new step ids.
+        self._acting: set[str] = set()
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
         self._parents: dict[str, str | None] = {}
@@ -104,6 +108,33 @@ class ReplayPlayer:
         for step in self._matcher.never_reached():
             self.divergences.append(Divergence("never-reached", step.path, "left out", None, step.step_id))
 
+    # -- what the guard asks: on any thread, maybe in the middle of a decision, so without the lock --------------------
+
+    def may_act(self, step: ActiveStep) -> bool:
+        """Whether code of this step may act on the world: the plan allows it here, or the step lies in one that runs
+        for real by the plan's word."""
+        above: ActiveStep | None = step
+        while above is not None:
+            if above.step_id in self._acting:
+                return True
+            above = above.parent
+        return self._used(self.plan.rule_above("allow", step.path)) is not None
+
+    def refuse(self, step: ActiveStep, words: str, place: str) -> Stopped:
+        """End the replay: unmarked code of this step was about to act. Gives what to raise there."""
+        if self.stopped is None:
+            source = step.decision.source
+            recorded = None if source is None else source.step_id
+            accept = (f"--allow {step.name}",)
+            divergence = Divergence("unmarked-effect", step.path, "stopped", step.step_id, recorded, accept=accept)
+            self.divergences.append(divergence)
+            self.stopped = Stopped(
+                divergence,
+                f"It was about to {words}, at {place}. Mark the function that does it with @effect, or let it happen "
+                f"with --allow {step.name}",
+            )
+        return Stopped(self.stopped.divergence, self.stopped.advice)
+
     # -- the order of decisions ------------------------------------------------------------------------------------
 
     def _decide(self, call: Call) -> Decision | _StandIn:
@@ -126,6 +157,8 @@ class ReplayPlayer:
         if self._named_live(call):
             self._changed = True
             self._live_follows = self._live_follows or not call.effect
+            if self.plan.rule("live", call.path) is not None:
+                self._acting.add(call.step_id)
             return self._go_live(call, source)
         if (rule := self._substitution(call)) is not None:
             self._changed = self._live_follows = True
@@ -181,13 +214,13 @@ class ReplayPlayer:
         if match.outcome == "code-changed":
             # The body of a decorated step changed: that is plain code; the calls it makes are matched one by one.
             self._diverge(match.outcome, call, source, "its code runs")
-            return self._go_live(call, source)
+            return self._go_live(call, source, acts=self._live_allowed())
         changes = self._changes(call, source)
-        if self._use_above("allow", call) is not None or (self._live_allowed() and not _is_unsafe_http(call)):
+        if self._use_above("allow", call) is not None or (self._live_allowed() and not is_unsafe_http(call)):
             self._diverge(match.outcome, call, source, "went live", changes)
             return self._go_live(call, source)
         divergence = self._diverge(match.outcome, call, source, "stopped", changes)
-        if _is_unsafe_http(call):
+        if is_unsafe_http(call):
             raise Stopped(divergence, f"It would send a request that may change something: --allow '{call.name}'")
         raise Stopped(
             divergence, f"Let it run with --live {call.name} or --on-divergence live, or give a result with --edit"
@@ -221,9 +254,16 @@ class ReplayPlayer:
         return decision
 
     def _go_live(
-        self, call: Call, source: Step | None, *, target: Target | None = None, origin: Origin = "live"
+        self,
+        call: Call,
+        source: Step | None,
+        *,
+        target: Target | None = None,
+        origin: Origin = "live",
+        acts: bool = True,
     ) -> Decision:
-        request = _wire_request(call)
+        """Run it for real. ``acts``: by the plan's word, so that what reaches out may do so."""
+        request = wire_request(call)
         if call.kind in MODEL_KINDS and request is not None:
             refusal = self.budget.refusal(call.step_id, request, target, source)
             if refusal is not None:
@@ -237,6 +277,8 @@ class ReplayPlayer:
                     f"{len(self.live)} calls have run, as many as the plan allows: more with --max-live-calls",
                 )
             self.live[call.step_id] = call.path
+            if acts:
+                self._acting.add(call.step_id)
         return Run(source, target, origin)
 
     def _not_around(self, call: Call) -> None:
@@ -250,7 +292,7 @@ class ReplayPlayer:
         recorded = None
         if source is not None and self.record.ended(source):
             recorded = self.record.result(source).value
-        request = _wire_request(call) if _is_model_call(call) else None
+        request = wire_request(call) if is_model_call(call) else None
         return Answer(shaped(rule.value, recorded, request=request, path=call.path), "edited", source)
 
     def _stand_in(self, call: Call, source: Step | None, kind: str, why: str) -> Decision | _StandIn:
@@ -289,21 +331,21 @@ class ReplayPlayer:
 
     def _fault(self, call: Call, source: Step | None) -> Rule | None:
         """The fault to inject here: into the model calls of a step, or into the step itself where it makes none."""
-        if _is_model_call(call):
+        if is_model_call(call):
             return self._use_above("fail", call)
         return None if self.record.has_model_call(source) else self._use("fail", call)
 
     def _named_live(self, call: Call) -> bool:
         """Whether a rule lets this step run for real. What may change the world happens only when it is itself named,
         not for lying inside a step that is."""
-        allowed = _is_unsafe_http(call) and self.plan.rule_above("allow", call.path) is not None
-        if (call.effect or _is_unsafe_http(call)) and not allowed:
+        allowed = is_unsafe_http(call) and self.plan.rule_above("allow", call.path) is not None
+        if (call.effect or is_unsafe_http(call)) and not allowed:
             return self._use("live", call) is not None
         return self._use_above("live", call) is not None or self._from_reached
 
     def _substitution(self, call: Call) -> Rule | None:
         """A chat model does not embed: an embedding is substituted only where it is itself named."""
-        if not _is_model_call(call):
+        if not is_model_call(call):
             return None
         return self._use_above("substitute", call) if call.kind == "llm" else self._use("substitute", call)
 
@@ -330,7 +372,7 @@ class ReplayPlayer:
             changes,
             None if source is None else source.path,
             inputs=self._inputs(call, source) if changes else None,
-            accept=_accepting(kind, call),
+            accept=accepting(kind, call),
         )
         self.divergences.append(divergence)
         return divergence
@@ -340,39 +382,6 @@ class ReplayPlayer:
             return None
         recorded = readable(source, None, self.record.value(source.input))
         return recorded, readable(source, None, shown_input(call))
-
-
-def _accepting(kind: str, call: Call) -> tuple[str, ...]:
-    """The rules of which each would let this call pass; none for what passes anyway."""
-    if kind in {"moved", "never-reached", "undecided"}:
-        return ()
-    if kind == "budget":
-        return ("--budget-usd", "--max-live-calls")
-    if call.effect:
-        return (f"--stand-in {call.name}=JSON", f"--live {call.name}")
-    if kind == "code-changed":
-        return (f"--serve {call.name}",)
-    if _is_unsafe_http(call):
-        return (f"--allow '{call.name}'", f"--live '{call.name}'")
-    if call.kind not in REACHING_KINDS:
-        return (f"--edit {call.name}=JSON",)
-    return (f"--live {call.name}", f"--edit {call.name}=JSON", "--on-divergence live")
-
-
-def _is_model_call(call: Call) -> bool:
-    """A model call at the wire. A decorated step of kind llm is code of the user's, and not one."""
-    return call.kind in MODEL_KINDS and _wire_request(call) is not None
-
-
-def _is_unsafe_http(call: Call) -> bool:
-    """An HTTP request, no model call, whose method says that it may change something."""
-    request = _wire_request(call)
-    return call.kind == "http" and request is not None and request.method.upper() not in _SAFE_METHODS
-
-
-def _wire_request(call: Call) -> HttpRequest | None:
-    first = call.arguments[0][0] if call.arguments[0] else None
-    return first if isinstance(first, HttpRequest) else None
 
 
 def _stood_in(call: Call, wanted: _StandIn) -> Decision:
