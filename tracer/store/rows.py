@@ -29,7 +29,11 @@ _COUNTS = (
     "reasoning_tokens",
     "input_audio_tokens",
     "output_audio_tokens",
+    "cache_write_1h_tokens",
+    "cache_audio_tokens",
+    "web_searches",
 )
+_TEXTS = ("provider", "model_asked", "model", "finish_reason", "response_id", "error_type", "request_id")
 
 
 class Begun(NamedTuple):
@@ -217,19 +221,17 @@ def _name(text: str) -> str:
 
 
 _NO_CALL: Row = {
-    "provider": None,
-    "model_asked": None,
-    "model": None,
+    **dict.fromkeys(_TEXTS),
     **dict.fromkeys(_COUNTS),
     "raw_usage": None,
     "cost_nusd": None,
     "price": None,
     "unpriced_because": None,
     "first_token_ns": None,
-    "finish_reason": None,
-    "response_id": None,
     "status_code": None,
     "streamed": False,
+    "declared_price": None,
+    "retry_after_s": None,
 }
 
 
@@ -239,9 +241,8 @@ def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
     if cost is not None and _count(cost.nusd) is None:
         reason = f"the cost is out of range: {cost.nusd} nano-dollars"
         cost = None
-    texts = ("provider", "model_asked", "model", "finish_reason", "response_id")
     return {
-        **{name: None if call.get(name) is None else _name(str(call[name])) for name in texts},
+        **{name: None if call.get(name) is None else _name(str(call[name])) for name in _TEXTS},
         **{name: _count(usage.get(name)) for name in _COUNTS},
         "raw_usage": usage.get("raw"),
         "cost_nusd": None if cost is None else cost.nusd,
@@ -250,9 +251,17 @@ def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
         "first_token_ns": _count(call.get("first_token_ns")),
         "status_code": _count(call.get("status_code")),
         "streamed": bool(call.get("streamed")),
+        "declared_price": call.get("price"),
+        "retry_after_s": _seconds(call.get("retry_after_s")),
     }
 
 
 def _count(value: Any) -> int | None:
     """A number that 64 bits hold even when a thousand are summed up; anything else that a server sends is unknown."""
     return value if isinstance(value, int) and abs(value) < 2**53 else None
+
+
+def _seconds(value: Any) -> float | None:
+    """A wait that ends; what no clock counts up to is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 2**31 else None
