@@ -77,7 +77,7 @@ class TestAStoredCall:
 
 def refused() -> Story:
     story = Story()
-    story.call("gpt-4o", told=REFUSED, error=ValueError("slow down"), web_searches=2, **{"input_tokens": 9})
+    story.call("gpt-4o", told=REFUSED, error=ValueError("slow down"), web_searches=2, input_tokens=9)
     return story
 
 
