@@ -52,7 +52,7 @@ ROOMS = {
 }
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
-READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "cli"}
+READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "cli"}
 
 #: What `import tracer` must not load: it stands at the top of every file of a user's pipeline.
 HEAVY = (

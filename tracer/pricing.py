@@ -48,6 +48,8 @@ _INCLUDED = (
     ("output_tokens", "reasoning_tokens"),
     ("output_tokens", "output_audio_tokens"),
 )
+#: The identities of prices that stand in no table.
+SERVED, DECLARED = "served from the record", "declared"
 #: What an answer was given as, by the words of Anthropic's and Google's usage, and what the table calls it.
 _TIERS = {
     "batch": {"processing": "batch"},
@@ -78,7 +80,7 @@ def price_call(call: Mapping[str, Any], *, at_ns: int, given: Given | None = Non
     ``call`` has the fields of model.ModelCall, ``usage`` as a mapping, and optionally ``price``, the declared one.
     """
     if call.get("served"):
-        return Cost(0, "served from the record"), None
+        return Cost(0, SERVED), None
     usage = {name: count for name, count in (call.get("usage") or {}).items() if name in _BUCKETS and count is not None}
     status = call.get("status_code")
     if not usage and isinstance(status, int) and status >= 400:
@@ -130,7 +132,7 @@ def _declared(usage: Mapping[str, int], *, input_nusd: int, output_nusd: int) ->
         if name not in usage:
             return None, missing(usage, name)
         cost += usage[name] * per_token
-    return Cost(cost, "declared"), None
+    return Cost(cost, DECLARED), None
 
 
 def _from_table(usage: Mapping[str, int], call: Mapping[str, Any], *, at_ns: int) -> Priced:
@@ -187,11 +189,16 @@ def _unpriced(price: Any, usage: Mapping[str, int], model: str) -> str | None:
     return None
 
 
-def _identity(found: Any, at: datetime, tier: str | None) -> str:
-    """Which price it was: the table and its version, the model there, what it was answered as, and since when."""
+def table_name() -> str:
+    """The installed price table and its version."""
     from genai_prices import __version__  # noqa: PLC0415 - see above
 
-    words = [f"genai-prices {__version__} {found.provider.id}/{found.model.id}"]
+    return f"genai-prices {__version__}"
+
+
+def _identity(found: Any, at: datetime, tier: str | None) -> str:
+    """Which price it was: the table and its version, the model there, what it was answered as, and since when."""
+    words = [f"{table_name()} {found.provider.id}/{found.model.id}"]
     if tier is not None and found.model_price != found.model.get_prices(at):
         words += _TIERS[tier].values()
     dated = found.model.prices if isinstance(found.model.prices, list) else []

@@ -10,7 +10,7 @@ from tracer import codec
 from tracer.errors import CodecError
 from tracer.events import Event, Finished, Noted, Started
 from tracer.model import Failure
-from tracer.pricing import price_call
+from tracer.pricing import Priced, price_call
 from tracer.store.bodies import digest_in
 from tracer.store.pieces import digest_of
 from tracer.store.statements import Row
@@ -21,7 +21,8 @@ Key = tuple[str, ...]
 
 _NAME_LENGTH = 500
 _ERROR_LENGTH = 500
-_COUNTS = (
+#: The columns that hold the buckets of a usage, by their names in model.Usage.
+COUNTS = (
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
@@ -222,7 +223,7 @@ def _name(text: str) -> str:
 
 _NO_CALL: Row = {
     **dict.fromkeys(_TEXTS),
-    **dict.fromkeys(_COUNTS),
+    **dict.fromkeys(COUNTS),
     "raw_usage": None,
     "cost_nusd": None,
     "price": None,
@@ -237,13 +238,10 @@ _NO_CALL: Row = {
 
 def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
     usage = call.get("usage") or {}
-    cost, reason = price_call(call, at_ns=at_ns)
-    if cost is not None and _count(cost.nusd) is None:
-        reason = f"the cost is out of range: {cost.nusd} nano-dollars"
-        cost = None
+    cost, reason = storable(price_call(call, at_ns=at_ns))
     return {
         **{name: None if call.get(name) is None else _name(str(call[name])) for name in _TEXTS},
-        **{name: _count(usage.get(name)) for name in _COUNTS},
+        **{name: _count(usage.get(name)) for name in COUNTS},
         "raw_usage": usage.get("raw"),
         "cost_nusd": None if cost is None else cost.nusd,
         "price": None if cost is None else cost.price,
@@ -254,6 +252,14 @@ def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
         "declared_price": call.get("price"),
         "retry_after_s": _seconds(call.get("retry_after_s")),
     }
+
+
+def storable(priced: Priced) -> Priced:
+    """The same cost, unless no column holds it and its like summed up."""
+    cost, _ = priced
+    if cost is None or _count(cost.nusd) is not None:
+        return priced
+    return None, f"the cost is out of range: {cost.nusd} nano-dollars"
 
 
 def _count(value: Any) -> int | None:
