@@ -26,31 +26,16 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Collection, Mapping
+from typing import Any, Mapping
 
 from tracer.digest import blake2b
 from tracer.errors import ConfigError
 from tracer.model import Cost
-from tracer.pricing import Priced, missing, models_of, nusd_of
+from tracer.parts import PARTS, Priced, cost_of
+from tracer.pricing import models_of
 
-_MTOK = 10**6
-#: What a price may be declared for, and what its tokens are priced as where it is not: the first that has a price.
-_PARTS = {
-    "input": (),
-    "output": (),
-    "cache_read": ("input",),
-    "cache_write": ("input",),
-    "cache_write_1h": ("cache_write", "input"),
-    "input_audio": ("input",),
-    "cache_audio": ("cache_read", "input_audio", "input"),
-    "reasoning": ("output",),
-    "output_audio": ("output",),
-    "web_searches": (),
-}
-_HEARD = {"input_audio", "cache_audio"}
-_OF_OUTPUT = {"output", "reasoning", "output_audio"}
 #: A dollar for each token; more is a slip of the unit.
-_MOST_USD = _MTOK
+_MOST_USD = 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +65,7 @@ class PriceFile:
         if not in_force:
             return None, f"{self.name} has no price for {model} on {day}"
         rates = in_force[-1]
-        nusd, unpriced = _nusd(rates.usd, usage)
+        nusd, unpriced = cost_of(rates.usd, usage)
         if nusd is None:
             return None, f"{unpriced} ({self.name}, {model})"
         since = "" if rates.since is None else f" from {rates.since}"
@@ -93,50 +78,6 @@ class PriceFile:
                 if name in self.models:
                     return name
         return None
-
-
-def _nusd(usd: Mapping[str, Decimal], usage: Mapping[str, int]) -> tuple[int | None, str]:
-    """What a usage costs in nano-dollars, or None and why it can't be said."""
-    if usage.get("web_searches") and "web_searches" not in usd:
-        return None, "a web search has no price"
-    for total, parts in (
-        ("input_tokens", _PARTS.keys() - _OF_OUTPUT - {"web_searches"}),
-        ("output_tokens", _OF_OUTPUT),
-    ):
-        if total not in usage and any(usd.get(part) for part in parts):
-            return None, missing(usage, total)
-    unsaid = usage.get("input_audio_tokens") and "cache_audio_tokens" not in usage
-    if unsaid and usage.get("cache_read_tokens") and not _HEARD.isdisjoint(usd):
-        return None, "the provider did not say how much of the audio was cached"
-    cost = Decimal(usage.get("web_searches", 0)) * usd.get("web_searches", 0) / 1_000
-    for part, count in parts_of(usage, apart=usd).items():
-        if count < 0:
-            return None, f"the usage does not add up: its parts are {-count} {part} tokens more than the whole"
-        rate = next((usd[name] for name in (part, *_PARTS[part]) if name in usd), None)
-        if rate is None and count:
-            return None, f"{part} has no price"
-        cost += count * (rate or Decimal(0)) / _MTOK
-    return nusd_of(cost), ""
-
-
-def parts_of(usage: Mapping[str, int], *, apart: Collection[str] = _PARTS) -> dict[str, int]:
-    """A usage in disjoint parts, by the names of their prices: those of the input add up to it, those of the output
-    too. Audio that has no price ``apart`` is left in the whole. A negative part is one too many elsewhere."""
-    parts: dict[str, int] = {}
-    if "input_tokens" in usage:
-        is_heard = not _HEARD.isdisjoint(apart)
-        both = usage.get("cache_audio_tokens", 0) if is_heard else 0
-        heard = usage.get("input_audio_tokens", both) if is_heard else 0
-        read, hour = usage.get("cache_read_tokens", both), usage.get("cache_write_1h_tokens", 0)
-        written = usage.get("cache_write_tokens", hour)
-        parts |= {"cache_audio": both, "cache_read": read - both, "input_audio": heard - both}
-        parts |= {"cache_write_1h": hour, "cache_write": written - hour}
-        parts["input"] = usage["input_tokens"] - sum(parts.values())
-    if "output_tokens" in usage:
-        spoken = usage.get("output_audio_tokens", 0) if "output_audio" in apart else 0
-        aside = {"reasoning": usage.get("reasoning_tokens", 0), "output_audio": spoken}
-        parts |= {**aside, "output": usage["output_tokens"] - sum(aside.values())}
-    return parts
 
 
 def read_price_file(path: Path) -> PriceFile:
@@ -178,8 +119,8 @@ def _rate(where: str, entry: Mapping[str, Any]) -> Rates:
     for name, value in entry.items():
         if name == "from":
             continue
-        if name not in _PARTS:
-            raise ConfigError(f"{where}.{name} is no price: there are {', '.join(_PARTS)}, and from")
+        if name not in PARTS:
+            raise ConfigError(f"{where}.{name} is no price: there are {', '.join(PARTS)}, and from")
         is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
         if not is_number or not Decimal(value).is_finite() or not 0 <= value <= _MOST_USD:
             per = "a thousand searches" if name == "web_searches" else "a million tokens"

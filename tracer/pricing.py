@@ -14,30 +14,19 @@ Unknown is never zero. The first rule that applies decides:
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from dataclasses import fields
+from decimal import Decimal
 from typing import Any, Mapping, Protocol
 
-from tracer.model import Cost
+from tracer.model import Cost, Usage
+from tracer.parts import Priced, missing, nusd_of
 
-_NUSD = 10**9
 #: No model takes or gives this many tokens in one call; a server that says so is wrong.
 _MOST_TOKENS = 10**9
 #: Likewise for what one call costs.
 _MOST_USD = 10**6
-#: The parts of a usage that the price table may price differently, by its names for them.
-_BUCKETS = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cache_read_tokens": "cache_read_tokens",
-    "cache_write_tokens": "cache_write_tokens",
-    "reasoning_tokens": "output_reasoning_tokens",
-    "input_audio_tokens": "input_audio_tokens",
-    "output_audio_tokens": "output_audio_tokens",
-    "cache_write_1h_tokens": "cache_write_1h_tokens",
-    "cache_audio_tokens": "cache_audio_read_tokens",
-    "web_searches": "web_searches",
-}
+#: What of a usage has a price; the rest is the provider's own object.
+_COUNTED = frozenset(field.name for field in fields(Usage)) - {"raw"}
 #: Totals that include their parts; each line's parts are disjoint.
 _INCLUDED = (
     ("input_tokens", "cache_read_tokens", "cache_write_tokens"),
@@ -50,18 +39,6 @@ _INCLUDED = (
 )
 #: The identities of prices that stand in no table.
 SERVED, DECLARED = "served from the record", "declared"
-#: What an answer was given as, by the words of Anthropic's and Google's usage, and what the table calls it.
-_TIERS = {
-    "batch": {"processing": "batch"},
-    "flex": {"service_tier": "flex"},
-    "priority": {"service_tier": "priority"},
-    "fast": {"speed": "fast"},
-    "ON_DEMAND_FLEX": {"service_tier": "flex"},
-    "ON_DEMAND_PRIORITY": {"service_tier": "priority"},
-}
-
-#: A cost, or None and the reason in words.
-Priced = tuple[Cost | None, str | None]
 
 
 class Given(Protocol):
@@ -81,7 +58,7 @@ def price_call(call: Mapping[str, Any], *, at_ns: int, given: Given | None = Non
     """
     if call.get("served"):
         return Cost(0, SERVED), None
-    usage = {name: count for name, count in (call.get("usage") or {}).items() if name in _BUCKETS and count is not None}
+    usage = {name: count for name, count in (call.get("usage") or {}).items() if name in _COUNTED and count is not None}
     status = call.get("status_code")
     if not usage and isinstance(status, int) and status >= 400:
         return Cost(0, f"not billed: HTTP {status}"), None
@@ -97,7 +74,16 @@ def price_call(call: Mapping[str, Any], *, at_ns: int, given: Given | None = Non
         return given.price(call, usage, at_ns=at_ns)
     if declared is not None:
         return _declared(usage, input_nusd=declared["input_nusd"], output_nusd=declared["output_nusd"])
-    return _from_table(usage, call, at_ns=at_ns)
+    models = models_of(call)
+    if not models:
+        return None, "the model is not known"
+    if "input_tokens" not in usage and "output_tokens" not in usage:
+        return None, "the provider reported no usage"
+    # Imported here: it takes a sixth of a second and some megabytes, which only a process that prices should pay.
+    from tracer.price_table import price  # noqa: PLC0415
+
+    raw = (call.get("usage") or {}).get("raw")
+    return price(usage, models, call.get("provider"), raw if isinstance(raw, Mapping) else {}, at_ns=at_ns)
 
 
 def _contradiction(usage: Mapping[str, Any]) -> str | None:
@@ -135,84 +121,6 @@ def _declared(usage: Mapping[str, int], *, input_nusd: int, output_nusd: int) ->
     return Cost(cost, DECLARED), None
 
 
-def _from_table(usage: Mapping[str, int], call: Mapping[str, Any], *, at_ns: int) -> Priced:
-    models = models_of(call)
-    if not models:
-        return None, "the model is not known"
-    if "input_tokens" not in usage and "output_tokens" not in usage:
-        return None, "the provider reported no usage"
-    # Imported here: it takes a sixth of a second and some megabytes, which only a process that prices should pay.
-    import genai_prices  # noqa: PLC0415
-
-    at = datetime.fromtimestamp(at_ns // 10**9, tz=UTC)
-    counted = genai_prices.Usage(**{_BUCKETS[name]: count for name, count in usage.items()})
-    tier = _tier(call)
-    for model in models:
-        try:
-            found = genai_prices.calc_price(
-                counted,
-                model,
-                provider_id=call.get("provider"),
-                genai_request_timestamp=at,
-                price_context=_TIERS[tier] if tier else None,
-            )
-        except LookupError:
-            continue
-        except ValueError as error:
-            return None, f"the usage can't be priced: {error}"
-        unpriced = _unpriced(found.model_price, usage, model)
-        if unpriced is not None:
-            return None, unpriced
-        return Cost(nusd_of(found.total_price), _identity(found, at, tier)), None
-    return None, f"no price known for {models[0]}"
-
-
 def models_of(call: Mapping[str, Any]) -> list[str]:
     """What the model of a call is called: by the answer, then by the request."""
     return [model for model in dict.fromkeys((call.get("model"), call.get("model_asked"))) if model]
-
-
-def _tier(call: Mapping[str, Any]) -> str | None:
-    """What a call was answered as, where that has a price of its own."""
-    raw = (call.get("usage") or {}).get("raw")
-    said = [raw.get(name) for name in ("service_tier", "speed", "trafficType")] if isinstance(raw, Mapping) else []
-    return next((word for word in said if isinstance(word, str) and word in _TIERS), None)
-
-
-def _unpriced(price: Any, usage: Mapping[str, int], model: str) -> str | None:
-    """Why a table's price is not enough, in words."""
-    for name, per_token in (("input_tokens", price.input_mtok), ("output_tokens", price.output_mtok)):
-        if per_token is not None and name not in usage:
-            return missing(usage, name)
-    if usage.get("web_searches") and price.web_searches_kcount is None:
-        return f"no price known for a web search by {model}"
-    return None
-
-
-def table_name() -> str:
-    """The installed price table and its version."""
-    from genai_prices import __version__  # noqa: PLC0415 - see above
-
-    return f"genai-prices {__version__}"
-
-
-def _identity(found: Any, at: datetime, tier: str | None) -> str:
-    """Which price it was: the table and its version, the model there, what it was answered as, and since when."""
-    words = [f"{table_name()} {found.provider.id}/{found.model.id}"]
-    if tier is not None and found.model_price != found.model.get_prices(at):
-        words += _TIERS[tier].values()
-    dated = found.model.prices if isinstance(found.model.prices, list) else []
-    for each in reversed(dated):
-        if each.constraint is None or each.constraint.active(at):
-            since = getattr(each.constraint, "start_date", None)
-            words += [f"from {since}"] if since is not None else []
-            break
-    return " ".join(words)
-
-
-def missing(usage: Mapping[str, int], name: str) -> str:
-    return f"the provider reported no {name.replace('_', ' ')}" if usage else "the provider reported no usage"
-
-
-def nusd_of(usd: Decimal) -> int:
-    return int((usd * _NUSD).to_integral_value(rounding=ROUND_HALF_EVEN))

@@ -21,8 +21,9 @@ from rich.table import Table
 from tracer.cli import as_json, console, print_json
 from tracer.errors import ConfigError
 from tracer.format import cost_sum, dollars, plural
+from tracer.parts import Priced
 from tracer.price_file import PriceFile, read_price_file
-from tracer.pricing import DECLARED, Priced, price_call, table_name
+from tracer.pricing import DECLARED, price_call
 from tracer.terminal import inert
 
 if TYPE_CHECKING:
@@ -166,11 +167,17 @@ def reprice_command(  # noqa: PLR0913 - one for each option
     with open_reading() as store:
         for page in store.reprice(_filter(told, since, until), repricing.price, write=apply):
             repricing.take(page)
-    by = table_name() if given is None else f"{given.name}@{given.version}"
+    by = f"{given.name}@{given.version}" if given is not None else _table()
     if as_json:
         print_json(_as_json(repricing.report, by, applied=apply))
     else:
         _show(repricing.report, by, applied=apply, asked=bool(others))
+
+
+def _table() -> str:
+    from tracer.price_table import NAME  # noqa: PLC0415 - loads the table
+
+    return NAME
 
 
 def _filter(told: Mapping[str, str | None], since: str | None, until: str | None) -> Filter:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tracer.errors import ConfigError
 from tracer.model import Cost
-from tracer.price_file import PriceFile, Rates, parts_of, read_price_file
-from tracer.pricing import Priced, price_call
+from tracer.parts import Priced, parts_of
+from tracer.price_file import PriceFile, Rates, read_price_file
+from tracer.pricing import price_call
 
 AT_NS = 1_767_225_600 * 10**9
 NAMES = {

@@ -11,7 +11,8 @@ from typing import Any, Callable, Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select, tuple_
 
 from tracer.model import Cost
-from tracer.pricing import SERVED, Priced
+from tracer.parts import Priced
+from tracer.pricing import SERVED
 from tracer.store.rows import COUNTS, storable
 from tracer.store.statements import change_rows
 from tracer.store.tables import model_calls, steps, traces

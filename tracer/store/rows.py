@@ -10,7 +10,8 @@ from tracer import codec
 from tracer.errors import CodecError
 from tracer.events import Event, Finished, Noted, Started
 from tracer.model import Failure
-from tracer.pricing import Priced, price_call
+from tracer.parts import Priced
+from tracer.pricing import price_call
 from tracer.store.bodies import digest_in
 from tracer.store.pieces import digest_of
 from tracer.store.statements import Row
