@@ -215,6 +215,7 @@ class TestApply:
 
     def test_many_pages_are_one_period(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tracer.store.repricing.PAGE", 7)
+        monkeypatch.setattr("tracer.store.repricing.TRACES", 2)
         keep(store, *(told(*["gpt-4o-mini"] * 5) for _ in range(6)), told(*["gpt-4o"] * 40))
         before = figures(store)
         make_old(store)

@@ -21,6 +21,8 @@ from tracer.store.totals import sum_up_costs
 
 #: Calls in one transaction: a writer beside us waits for some hundredths of a second.
 PAGE = 500
+#: Traces that are looked through for a page.
+TRACES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +54,40 @@ class Repriced:
 Price = Callable[[StoredCall], Priced | None]
 
 
-def page(
+def page(  # noqa: PLR0913 - what is wanted, by what price, and where to go on
     connection: Connection,
     wanted: Sequence[ColumnElement[bool]],
     price: Price,
     *,
+    model: str | None,
     after: tuple[str, str],
     write: bool,
-) -> list[Repriced]:
-    """The calls behind ``after`` in the order of their keys, priced; written down too if so wanted."""
-    query = _CALLS.where(tuple_(*_KEY) > after, *wanted).order_by(*_KEY).limit(PAGE)
-    if write:
-        # Whoever writes to a trace holds its row: from here on the calls stay as we read them.
-        claimed = connection.execute(query.with_only_columns(model_calls.c.trace_id)).scalars().all()
-        held = select(traces.c.trace_id).where(traces.c.trace_id.in_(set(claimed))).order_by(traces.c.trace_id)
-        query = query.where(model_calls.c.trace_id.in_(connection.execute(held.with_for_update()).scalars().all()))
-    rows = connection.execute(query).all()
+) -> tuple[list[Repriced], tuple[str, str] | None]:
+    """The calls behind ``after``, in the order of their keys, priced, and written down too if so wanted. ``wanted`` is
+    about their traces; with a ``model``, its calls alone. With them, where to go on; None at the end.
+
+    Two questions and not a join: no database then takes it into its head to sort all calls for each page.
+    """
+    some = select(traces.c.trace_id).where(traces.c.trace_id >= after[0], *wanted)
+    some = some.order_by(traces.c.trace_id).limit(TRACES)
+    # Whoever writes to a trace holds its row: from here on its calls stay as we read them.
+    trace_ids = connection.execute(some.with_for_update() if write else some).scalars().all()
+    if not trace_ids:
+        return [], None
+    query = _CALLS.where(model_calls.c.trace_id.in_(trace_ids), tuple_(*_KEY) > after)
+    query = query if model is None else query.where(_of_model(model))
+    rows = connection.execute(query.order_by(*_KEY).limit(PAGE)).all()
     around = _around(connection, {row.trace_id for row in rows})
     found = [Repriced(call, _storable(price(call))) for call in (_call(row, around) for row in rows)]
     if write:
         _write(connection, [each for each in found if each.is_changed])
-    return found
+    if len(rows) == PAGE:
+        return found, (rows[-1].trace_id, rows[-1].step_id)
+    # "g" comes behind every hex digit, and so behind every step of the last trace
+    return found, (trace_ids[-1], "g") if len(trace_ids) == TRACES else None
 
 
-def of_model(name: str) -> ColumnElement[bool]:
+def _of_model(name: str) -> ColumnElement[bool]:
     """The calls that a model answered, or was asked."""
     model = plain(name)
     return or_(model_calls.c.model == model, model_calls.c.model_asked == model)
@@ -87,7 +99,7 @@ _CALLS: Select[Any] = (
     .select_from(
         model_calls.join(
             steps, and_(steps.c.trace_id == model_calls.c.trace_id, steps.c.step_id == model_calls.c.step_id)
-        ).join(traces, traces.c.trace_id == model_calls.c.trace_id)
+        )
     )
     .where(steps.c.path != "", steps.c.outcome.is_not(None))
 )

@@ -132,18 +132,15 @@ class Store:
         ``price`` gives a call's cost, or None to leave it. Some hundred at a time, in the order of their keys; where
         they are written down, so are their traces' totals, in one transaction for each list that is yielded."""
         fixed = replace(found, model=None, since=None, since_ns=found.since_when_ns())
-        after = ("", "")
+        after: tuple[str, str] | None = ("", "")
         is_indexed = self._index_for(fixed)
-        while True:
+        while after is not None:
             with (engines.writing if write else engines.reading)(self._engine) as connection:
                 owners = Owners(connection, self._alive)
                 wanted = self._conditions(connection, fixed, owners, is_indexed=is_indexed)
-                wanted += [repricing.of_model(found.model)] if found.model else []
-                priced = repricing.page(connection, wanted, price, after=after, write=write)
-            if not priced:
-                return
-            yield priced
-            after = (priced[-1].call.trace_id, priced[-1].call.step_id)
+                priced, after = repricing.page(connection, wanted, price, model=found.model, after=after, write=write)
+            if priced:
+                yield priced
 
     # Reading
 
