@@ -38,13 +38,16 @@ ROOMS = {
     "codec": {"digest", "errors"},
     "redact": {"codec"},
     "events": {"codec"},
-    "pricing": {"model"},
+    "parts": {"model"},
+    "price_table": {"model", "parts"},
+    "price_file": {"digest", "errors", "model", "parts", "pricing"},
+    "pricing": {"model", "parts", "price_table"},
     "providers": {"errors", "messages", "model", "wire"},
     "format": {"model"},
     "config": {"declared", "digest", "errors", "tail"},
     "tail": {"errors"},
     "declared": set(),
-    "store": {"codec", "errors", "events", "model", "pricing", "tail", "wire"},
+    "store": {"codec", "errors", "events", "model", "parts", "pricing", "tail", "wire"},
     "owners": set(),
     "segments": set(),
     "journal": {"owners", "segments"},
@@ -52,7 +55,7 @@ ROOMS = {
 }
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
-READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "cli"}
+READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "cli"}
 
 #: What `import tracer` must not load: it stands at the top of every file of a user's pipeline.
 HEAVY = (

@@ -109,6 +109,20 @@ def _priced(call: ModelCall) -> Shown:
     return Shown(dollars(call.cost.nusd), exact) if call.cost.nusd else Shown("free", exact, "dim")
 
 
+def refusal(call: ModelCall) -> str:
+    """What the provider said of an error: ``HTTP 429 rate_limit_error · asks to wait 2 s · request req_1``. Empty where
+    it named none."""
+    if call.error_type is None and call.retry_after_s is None:
+        return ""
+    status = "" if call.status_code is None else f"HTTP {call.status_code} "
+    told = [f"{status}{call.error_type or ''}".strip()]
+    if call.retry_after_s is not None:
+        told.append(f"asks to wait {call.retry_after_s:g} s")
+    if call.request_id is not None:
+        told.append(f"request {call.request_id}")
+    return " · ".join(filter(None, told))
+
+
 def trace_cost(summary: TraceSummary) -> Shown:
     """The cost of a whole trace; a call that is still open, or that was refused, has not cost anything yet."""
     said = summary.input_tokens or summary.output_tokens or summary.cost_nusd or summary.unpriced

@@ -46,6 +46,12 @@ class ModelCall:
     response_id: str | None = None
     status_code: int | None = None
     streamed: bool = False
+    #: The provider's own word for what went wrong: ``rate_limit_error``. The step's failure is the client's exception.
+    error_type: str | None = None
+    #: How long the provider asked to wait before the next attempt.
+    retry_after_s: float | None = None
+    #: The provider's id for the exchange, which its support asks for.
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

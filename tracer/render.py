@@ -109,6 +109,8 @@ def _step_line(step: Step, value_of: ValueOf | None) -> Text:
         own = next((frame for frame in reversed(step.failure.frames) if frame.own), None)
         if own is not None:
             line.append(f"\n  at {one_line(f'{own.file}:{own.line} in {own.function}', 400)}", style="dim")
+    if step.call is not None and (refused := form.refusal(step.call)):
+        line.append(f"\n  {one_line(refused, 200)}", style="dim")
     said = None if value_of is None else _read(step, value_of)
     if said:
         line.append(f"\n  → {one_line(said, 160)}", style="green" if step.failure is None else "yellow")

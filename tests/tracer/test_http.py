@@ -97,6 +97,7 @@ class TestAModelCall:
         step = records.only()
         assert (step.outcome, step.call.status_code) == ("failed", 429)
         assert (step.failure.type, step.failure.message) == ("HttpError", "429 Too Many Requests: no, 429")
+        assert step.call.retry_after_s == 0
         assert json.loads(records.given(step).raw)["error"]["message"] == "no, 429"
         assert step.call.first_token_ns is None
 

@@ -275,3 +275,52 @@ class TestUpgrade:
 def stop_at_packs(*said: Any) -> None:
     if said[2].startswith("INSERT INTO packs"):
         raise RuntimeError("killed")
+
+
+#: Usage objects as providers wrote them, and what is read out of each: an hour's writes, cached audio, searches.
+USAGES = [
+    ({"cache_creation": {"ephemeral_1h_input_tokens": 7}, "server_tool_use": {"web_search_requests": 2}}, (7, None, 2)),
+    ({"cacheDetails": [{"ttl": "1h", "inputTokens": 3}, {"ttl": "5m", "inputTokens": 4}]}, (3, None, None)),
+    ({"cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}, {"modality": "TEXT"}]}, (None, 5, None)),
+    ({"server_tool_use": {"web_search_requests": "many"}, "cacheDetails": "none"}, (None, None, None)),
+    ({"prompt_tokens": 1}, (None, None, None)),
+]
+
+
+class TestUpgradeOfModelCalls:
+    """The second schema kept fewer buckets, and the provider's own object whole."""
+
+    def test_the_buckets_are_read_out_of_the_providers_object(self, store_url: str, tmp_path: Path) -> None:
+        told = Story()
+        for raw, _ in USAGES * 300:
+            told.call("gpt-4o-mini", told={"usage": {"input_tokens": 10, "output_tokens": 1, "raw": raw}})
+        with open_store(tmp_path / "before.db") as source:
+            source.apply(told.finish().events, owner="me")
+            self.second_schema(store_url, source)
+            with open_store(store_url) as store:
+                assert store.facts().revision == REVISION
+                there, here = (each.trace(told.trace_id) for each in (source, store))
+        assert there.summary == here.summary
+        assert [step.call and step.call.cost for step in here.steps] == [
+            step.call and step.call.cost for step in there.steps
+        ]
+        used = [step.call.usage for step in here.steps if step.call]
+        found = [(usage.cache_write_1h_tokens, usage.cache_audio_tokens, usage.web_searches) for usage in used]
+        assert found == [counts for _, counts in USAGES] * 300
+
+    def second_schema(self, url: str, source: Store) -> None:
+        engine = connect(locate(url))
+        with engine.begin() as connection, source._engine.connect() as reading:
+            command.upgrade(alembic_config(connection), "0002")
+            old = MetaData()
+            old.reflect(connection)
+            for table in metadata.sorted_tables:
+                rows = [dict(row) for row in reading.execute(text(f"SELECT * FROM {table.name}")).mappings()]
+                known = old.tables[table.name].columns
+                kept = [{column.name: row[column.name] for column in known} for row in rows]
+                for row in kept:
+                    if "streamed" in row:
+                        row["streamed"] = bool(row["streamed"])
+                if kept:
+                    connection.execute(old.tables[table.name].insert(), kept)
+        engine.dispose()

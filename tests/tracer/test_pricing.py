@@ -77,6 +77,25 @@ class TestPriceTable:
         )
         assert before.nusd > after.nusd
 
+    def test_its_identity_says_since_when_it_was_the_price(self) -> None:
+        cost, _ = price_call(call("o3", usage=tokens(1, 0)), at_ns=AT_NS)
+        assert cost.price == f"genai-prices {genai_prices.__version__} openai/o3 from 2025-06-10"
+
+    @pytest.mark.parametrize(("input_tokens", "nusd"), [(200_000, 3_000), (200_001, 6_000)])
+    def test_a_long_input_is_dearer_as_a_whole(self, input_tokens: int, nusd: int) -> None:
+        usage = tokens(input_tokens, 0)
+        cost, _ = price_call(call("claude-sonnet-4-5", provider="anthropic", usage=usage), at_ns=AT_NS)
+        assert cost.nusd == input_tokens * nusd
+
+    @pytest.mark.parametrize(
+        ("provider", "model"), [("azure", "gpt-4o-mini"), ("openrouter", "openai/gpt-4o-mini")], ids=str
+    )
+    def test_a_model_costs_the_same_where_another_provider_serves_it_at_that_price(
+        self, provider: str, model: str
+    ) -> None:
+        cost, _ = price_call(call(model, provider=provider, usage=tokens(1_000, 100)), at_ns=AT_NS)
+        assert cost.nusd == 1_000 * 150 + 100 * 600
+
     def test_it_is_not_loaded_before_it_is_needed(self) -> None:
         script = (
             "import sys; from tracer.pricing import price_call;"
@@ -85,6 +104,44 @@ class TestPriceTable:
         )
         ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
         assert ran.stdout == "False\n"
+
+
+class TestTiers:
+    """An answer that was given faster, slower or in a batch, where the provider's usage says so."""
+
+    DAY_NS = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp()) * 10**9
+
+    def cost(self, model: str, raw: dict[str, Any], provider: str = "anthropic") -> Cost:
+        usage = {**tokens(1_000, 100), "raw": raw}
+        cost, reason = price_call(call(model, provider=provider, usage=usage), at_ns=self.DAY_NS)
+        assert reason is None
+        return cost
+
+    def test_a_batch_is_billed_at_half(self) -> None:
+        cost = self.cost("claude-sonnet-4-5", {"service_tier": "batch"})
+        assert cost.nusd == (1_000 * 3_000 + 100 * 15_000) // 2
+        assert cost.price.endswith("anthropic/claude-sonnet-4-5 batch")
+
+    @pytest.mark.parametrize("raw", [{"service_tier": "standard"}, {"service_tier": ["batch"]}, {}], ids=str)
+    def test_what_names_no_tier_is_billed_by_the_list(self, raw: dict[str, Any]) -> None:
+        cost = self.cost("claude-sonnet-4-5", raw)
+        assert cost.nusd == 1_000 * 3_000 + 100 * 15_000
+        assert cost.price.endswith("anthropic/claude-sonnet-4-5")
+
+    def test_a_tier_without_a_price_of_its_own_is_not_named(self) -> None:
+        assert self.cost("claude-sonnet-4-5", {"service_tier": "priority"}).price.endswith("/claude-sonnet-4-5")
+
+    def test_googles_flex_is_billed_at_half(self) -> None:
+        model = "gemini-3.8-flash-tts"
+        listed = self.cost(model, {"trafficType": "ON_DEMAND"}, "google")
+        flex = self.cost(model, {"trafficType": "ON_DEMAND_FLEX"}, "google")
+        assert flex.nusd * 2 == listed.nusd
+        assert f"google/{model} flex" in flex.price
+
+    def test_what_is_answered_faster_is_dearer(self) -> None:
+        listed, fast = (self.cost("claude-opus-4-8", {"speed": speed}) for speed in ("standard", "fast"))
+        assert fast.nusd == listed.nusd * 2
+        assert fast.price.endswith("claude-opus-4-8 fast")
 
 
 class TestUnknown:
@@ -102,6 +159,10 @@ class TestUnknown:
             (call(usage=tokens(5, None)), "the provider reported no output tokens"),
             (call(usage=tokens(-1, 5)), "the usage does not add up: input tokens is -1"),
             (call(usage={"input_tokens": "5"}), "the usage does not add up: input tokens is '5'"),
+            (
+                call("claude-3-haiku", provider="anthropic", usage=tokens(1, 1, web_searches=1)),
+                "no price known for a web search by claude-3-haiku",
+            ),
             (
                 call(usage=tokens(10, 5, cache_read_tokens=6, cache_write_tokens=5)),
                 "the usage does not add up: 11 cache read and cache write tokens within 10 input tokens",

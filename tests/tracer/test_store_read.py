@@ -308,6 +308,13 @@ class TestFilter:
         assert ids(store.traces(Filter(since="1h"))) == [new.trace_id]
         assert len(store.traces(Filter(since="1d"))) == 2
 
+    def test_a_period_ends_before_its_last_moment(self, store: Store) -> None:
+        old, new = Story(at_ns=NEW_YEAR_NS), Story(at_ns=NEW_YEAR_NS + SECOND_NS)
+        tell(store, old, new)
+        started = store.trace(new.trace_id).summary.started_ns
+        assert ids(store.traces(Filter(until_ns=started))) == [old.trace_id]
+        assert len(store.traces(Filter(until_ns=started + 1))) == 2
+
     def test_replays_of_a_trace_are_found_from_it(self, store: Store, told: dict[str, Story]) -> None:
         assert ids(store.replays_of(told["lost"].trace_id)) == [told["bill"].trace_id]
         assert store.replays_of(told["bill"].trace_id) == []
@@ -346,6 +353,7 @@ _filters = st.builds(
     since_ns=st.none() | st.integers(0, 10**18 - 1),
     above_nusd=st.none() | st.integers(0, 2**62),
     replays=st.none() | st.booleans(),
+    until_ns=st.none() | st.integers(0, 10**18 - 1),
 )
 
 
@@ -383,6 +391,7 @@ class TestQueryString:
             "since=7",
             "since=-1d",
             "since_ns=yesterday",
+            "until_ns=-1",
             "cost=lots",
             "q=cost>NaN",
             "q=cost>Infinity",
@@ -419,6 +428,7 @@ class TestSentence:
             ),
             ("replays=no&q=a+b", "traces with “a” and “b” without replays"),
             (f"since_ns={NEW_YEAR_NS}", "traces, since 2026-01-01 00:00:00 UTC"),
+            (f"until_ns={NEW_YEAR_NS}", "traces, until 2026-01-01 00:00:00 UTC"),
         ],
     )
     def test_a_filter_reads_as_english(self, query: str, sentence: str) -> None:

@@ -29,8 +29,8 @@ class Filter:
     """Which traces to show; every field narrows, and the empty filter shows all.
 
     ``text`` holds free words: each must occur in the trace. ``since`` is an age like ``7d``, counted back from the
-    moment of asking; ``since_ns`` a fixed time. ``above_nusd`` keeps traces that cost more. ``replays`` is True for
-    replays only, False for none, None for both.
+    moment of asking; ``since_ns`` a fixed time, and ``until_ns`` the one that ends the period. ``above_nusd``
+    keeps traces that cost more. ``replays`` is True for replays only, False for none, None for both.
     """
 
     statuses: tuple[Status, ...] = ()
@@ -42,6 +42,7 @@ class Filter:
     since_ns: int | None = None
     above_nusd: int | None = None
     replays: bool | None = None
+    until_ns: int | None = None
 
     @property
     def failed(self) -> bool:
@@ -81,6 +82,7 @@ class Filter:
         ]
         pairs += [("step", self.step), ("q", self.text), ("since", self.since)]
         pairs += [("since_ns", self.since_ns), ("cost", None if self.above_nusd is None else _usd(self.above_nusd))]
+        pairs += [("until_ns", self.until_ns)]
         pairs += [("replays", None if self.replays is None else "only" if self.replays else "no")]
         return urlencode([(name, value) for name, value in pairs if value not in (None, "")])
 
@@ -103,11 +105,10 @@ class Filter:
             parts.append("without replays")
         sentence = " ".join(parts)
         if self.since is not None:
-            return f"{sentence}, last {_age(self.since)}"
-        if self.since_ns is not None:
-            day = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since_ns // 10**9))
-            return f"{sentence}, since {day}"
-        return sentence
+            sentence = f"{sentence}, last {_age(self.since)}"
+        elif self.since_ns is not None:
+            sentence = f"{sentence}, since {_moment(self.since_ns)}"
+        return sentence if self.until_ns is None else f"{sentence}, until {_moment(self.until_ns)}"
 
 
 _FREE = re.compile(r'"(?P<quoted>[^"]+)"|(?P<plain>[^\s"]+)')
@@ -124,6 +125,10 @@ def parse_since(age: str) -> int:
 def _age(since: str) -> str:
     count, (unit, _) = int(since.strip()[:-1]), _UNITS[since.strip().lower()[-1]]
     return unit if count == 1 else f"{count} {unit}s"
+
+
+def _moment(at_ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at_ns // 10**9))
 
 
 def _search(found: Filter, text: str) -> Filter:
@@ -153,10 +158,10 @@ def _with_since(found: Filter, value: str) -> Filter:
     return replace(found, since=value.strip().lower())
 
 
-def _with_since_ns(found: Filter, value: str) -> Filter:
+def _ns(name: str, value: str) -> int:
     if not re.fullmatch(r"\d{1,19}", value) or int(value) >= 2**63:
-        raise ConfigError(f"since_ns {value!r} is no time: write nanoseconds since 1970")
-    return replace(found, since_ns=int(value))
+        raise ConfigError(f"{name} {value!r} is no time: write nanoseconds since 1970")
+    return int(value)
 
 
 def _with_cost(found: Filter, value: str) -> Filter:
@@ -184,7 +189,8 @@ _READERS: Mapping[str, Any] = {
     "model": lambda found, value: replace(found, model=value),
     "step": lambda found, value: replace(found, step=value),
     "since": _with_since,
-    "since_ns": _with_since_ns,
+    "since_ns": lambda found, value: replace(found, since_ns=_ns("since_ns", value)),
+    "until_ns": lambda found, value: replace(found, until_ns=_ns("until_ns", value)),
     "cost": _with_cost,
     "replays": _with_replays,
 }

@@ -164,6 +164,9 @@ def _call(row: Row[Any]) -> ModelCall:
         input_audio_tokens=row.call_input_audio_tokens,
         output_audio_tokens=row.call_output_audio_tokens,
         raw=row.call_raw_usage,
+        cache_write_1h_tokens=row.call_cache_write_1h_tokens,
+        cache_audio_tokens=row.call_cache_audio_tokens,
+        web_searches=row.call_web_searches,
     )
     cost = None if row.call_cost_nusd is None else Cost(row.call_cost_nusd, row.call_price or "")
     reason = row.call_unpriced_because
@@ -181,4 +184,7 @@ def _call(row: Row[Any]) -> ModelCall:
         response_id=row.call_response_id,
         status_code=row.call_status_code,
         streamed=row.call_streamed,
+        error_type=row.call_error_type,
+        retry_after_s=row.call_retry_after_s,
+        request_id=row.call_request_id,
     )

@@ -10,6 +10,7 @@ from tracer import codec
 from tracer.errors import CodecError
 from tracer.events import Event, Finished, Noted, Started
 from tracer.model import Failure
+from tracer.parts import Priced
 from tracer.pricing import price_call
 from tracer.store.bodies import digest_in
 from tracer.store.pieces import digest_of
@@ -21,7 +22,8 @@ Key = tuple[str, ...]
 
 _NAME_LENGTH = 500
 _ERROR_LENGTH = 500
-_COUNTS = (
+#: The columns that hold the buckets of a usage, by their names in model.Usage.
+COUNTS = (
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
@@ -29,7 +31,11 @@ _COUNTS = (
     "reasoning_tokens",
     "input_audio_tokens",
     "output_audio_tokens",
+    "cache_write_1h_tokens",
+    "cache_audio_tokens",
+    "web_searches",
 )
+_TEXTS = ("provider", "model_asked", "model", "finish_reason", "response_id", "error_type", "request_id")
 
 
 class Begun(NamedTuple):
@@ -217,32 +223,26 @@ def _name(text: str) -> str:
 
 
 _NO_CALL: Row = {
-    "provider": None,
-    "model_asked": None,
-    "model": None,
-    **dict.fromkeys(_COUNTS),
+    **dict.fromkeys(_TEXTS),
+    **dict.fromkeys(COUNTS),
     "raw_usage": None,
     "cost_nusd": None,
     "price": None,
     "unpriced_because": None,
     "first_token_ns": None,
-    "finish_reason": None,
-    "response_id": None,
     "status_code": None,
     "streamed": False,
+    "declared_price": None,
+    "retry_after_s": None,
 }
 
 
 def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
     usage = call.get("usage") or {}
-    cost, reason = price_call(call, at_ns=at_ns)
-    if cost is not None and _count(cost.nusd) is None:
-        reason = f"the cost is out of range: {cost.nusd} nano-dollars"
-        cost = None
-    texts = ("provider", "model_asked", "model", "finish_reason", "response_id")
+    cost, reason = storable(price_call(call, at_ns=at_ns))
     return {
-        **{name: None if call.get(name) is None else _name(str(call[name])) for name in texts},
-        **{name: _count(usage.get(name)) for name in _COUNTS},
+        **{name: None if call.get(name) is None else _name(str(call[name])) for name in _TEXTS},
+        **{name: _count(usage.get(name)) for name in COUNTS},
         "raw_usage": usage.get("raw"),
         "cost_nusd": None if cost is None else cost.nusd,
         "price": None if cost is None else cost.price,
@@ -250,9 +250,25 @@ def _call_row(call: Mapping[str, Any], *, at_ns: int) -> Row:
         "first_token_ns": _count(call.get("first_token_ns")),
         "status_code": _count(call.get("status_code")),
         "streamed": bool(call.get("streamed")),
+        "declared_price": call.get("price"),
+        "retry_after_s": _seconds(call.get("retry_after_s")),
     }
+
+
+def storable(priced: Priced) -> Priced:
+    """The same cost, unless no column holds it and its like summed up."""
+    cost, _ = priced
+    if cost is None or _count(cost.nusd) is not None:
+        return priced
+    return None, f"the cost is out of range: {cost.nusd} nano-dollars"
 
 
 def _count(value: Any) -> int | None:
     """A number that 64 bits hold even when a thousand are summed up; anything else that a server sends is unknown."""
     return value if isinstance(value, int) and abs(value) < 2**53 else None
+
+
+def _seconds(value: Any) -> float | None:
+    """A wait that ends; what no clock counts up to is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < 2**31 else None

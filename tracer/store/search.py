@@ -89,6 +89,8 @@ def cheap_conditions(found: Filter) -> list[ColumnElement[bool]]:
         wanted.append(traces.c.workflow == plain(found.workflow))
     if (since_ns := found.since_when_ns()) is not None:
         wanted.append(traces.c.started_ns >= since_ns)
+    if found.until_ns is not None:
+        wanted.append(traces.c.started_ns < found.until_ns)
     if found.replays is not None:
         wanted.append(traces.c.replay_of.is_not(None) if found.replays else traces.c.replay_of.is_(None))
     return wanted

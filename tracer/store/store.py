@@ -7,7 +7,7 @@ import socket
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Iterable, Mapping, Self
+from typing import Any, Callable, Iterable, Iterator, Mapping, Self
 
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, Table, and_, case, func, or_, select, text
 from sqlalchemy.exc import DatabaseError
@@ -17,7 +17,7 @@ from tracer.errors import AmbiguousTrace, StoreError, StoreUnreachable, TraceNot
 from tracer.events import Event
 from tracer.model import PayloadRef, Status, Trace, TraceSummary
 from tracer.store import engine as engines
-from tracer.store import index, read, totals, upgrade, write
+from tracer.store import index, read, repricing, totals, upgrade, write
 from tracer.store.check import Checked, check
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
@@ -126,6 +126,21 @@ class Store:
             gone = processes.update().where(processes.c.owner == owner).values(closed_ns=time.time_ns())
             connection.execute(gone)
             totals.settle(connection, owner)
+
+    def reprice(self, found: Filter, price: repricing.Price, *, write: bool) -> Iterator[list[repricing.Repriced]]:
+        """Price the ended model calls of the filter's traces anew; with a model in it, that model's calls only.
+        ``price`` gives a call's cost, or None to leave it. Some hundred at a time, in the order of their keys; where
+        they are written down, so are their traces' totals, in one transaction for each list that is yielded."""
+        fixed = replace(found, model=None, since=None, since_ns=found.since_when_ns())
+        after: tuple[str, str] | None = ("", "")
+        is_indexed = self._index_for(fixed)
+        while after is not None:
+            with (engines.writing if write else engines.reading)(self._engine) as connection:
+                owners = Owners(connection, self._alive)
+                wanted = self._conditions(connection, fixed, owners, is_indexed=is_indexed)
+                priced, after = repricing.page(connection, wanted, price, model=found.model, after=after, write=write)
+            if priced:
+                yield priced
 
     # Reading
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The Alembic revision that these tables are at. A test holds it to the newest script.
-REVISION = "0002"
+REVISION = "0003"
 
 
 # skipkeys and default: a tag of a strange type must not stop the journal behind it
@@ -162,6 +163,14 @@ model_calls = Table(
     Column("response_id", Text),
     Column("status_code", BigInteger),
     Column("streamed", Boolean, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger),
+    Column("cache_audio_tokens", BigInteger),
+    Column("web_searches", BigInteger),
+    Column("declared_price", Json),
+    # the provider's own word for what went wrong; steps.error_type is the exception that the client raised
+    Column("error_type", Text),
+    Column("retry_after_s", Double),
+    Column("request_id", Text),
 )
 
 #: Where a body lies: the bytes ``start`` to ``start + length`` of its unpacked pack. packs.py says what the forms are.

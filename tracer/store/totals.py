@@ -40,6 +40,13 @@ def sum_up(connection: Connection, trace_ids: Sequence[str]) -> None:
         connection.execute(update(traces).where(traces.c.trace_id.in_(trace_ids)).values(counted=traces.c.seq))
 
 
+def sum_up_costs(connection: Connection, trace_ids: Sequence[str]) -> None:
+    """Bring what these traces cost up to date with their calls, and nothing else. The caller holds the rows."""
+    sums = {trace_id: _call_totals(calls) for trace_id, calls in _by_model(connection, trace_ids).items()}
+    costs = ("cost_nusd", "unpriced")
+    update_traces(connection, {trace_id: {name: found[name] for name in costs} for trace_id, found in sums.items()})
+
+
 def settle(connection: Connection, owner: str) -> None:
     """Bring up to date what was left for later because the trace was long."""
     behind = select(traces.c.trace_id).where(traces.c.counted < traces.c.seq, traces.c.owner == owner)

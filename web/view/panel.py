@@ -136,7 +136,11 @@ def _call_facts(step: Step) -> Iterator[Shown]:
     if call.streamed and call.first_token_ns is not None:
         yield Shown(f"first token {fmt.duration(call.first_token_ns)}", f"{call.first_token_ns:,} ns after the request")
     if call.status_code is not None and call.status_code >= 400:
-        yield Shown(f"HTTP {call.status_code}", "the provider's answer", "bad")
+        yield Shown(f"HTTP {call.status_code}", call.error_type or "the provider's answer", "bad")
+    if call.retry_after_s is not None:
+        yield Shown(f"asked to wait {call.retry_after_s:g} s", "the provider's answer", "warn")
+    if usage.web_searches:
+        yield Shown(f"web searches: {usage.web_searches:,}", "some providers bill them beside the tokens")
     if call.finish_reason and call.finish_reason not in ("stop", "end_turn"):
         yield Shown(f"finished: {call.finish_reason}", "why the model stopped writing", "warn")
 
@@ -146,9 +150,11 @@ def _buckets(usage: Usage) -> str:
         ("input", usage.input_tokens),
         ("read from cache", usage.cache_read_tokens),
         ("written to cache", usage.cache_write_tokens),
+        ("of these for an hour", usage.cache_write_1h_tokens),
         ("output", usage.output_tokens),
         ("reasoning", usage.reasoning_tokens),
         ("audio in", usage.input_audio_tokens),
+        ("audio from cache", usage.cache_audio_tokens),
         ("audio out", usage.output_audio_tokens),
     )
     return "tokens: " + ", ".join(f"{name} {number:,}" for name, number in parts if number is not None)
@@ -253,7 +259,9 @@ def _call_details(step: Step) -> Iterator[tuple[str, str, str]]:
         ("model answered", call.model),
         ("finish reason", call.finish_reason),
         ("response id", call.response_id),
+        ("request id", call.request_id),
         ("HTTP status", str(call.status_code) if call.status_code is not None else None),
+        ("error type", call.error_type),
         ("price", call.cost.price if call.cost else call.unpriced_because),
     )
     for label, text in pairs:
