@@ -6,25 +6,29 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from typing import Any, Callable, TypeVar
+from typing import Any, AsyncIterator, Callable, Coroutine, TypeVar
 
 T = TypeVar("T")
 
 
-def to_its_end(result: Any) -> Any:
-    """What a call gave, run to its end: a coroutine's result, a generator's items as a list, anything else as it is."""
+def to_its_end(result: Any, new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> Any:
+    """What a call gave, run to its end: a coroutine's result, a generator's items as a list, anything else as it is.
+
+    ``new_loop`` makes the event loop for it, where it needs one.
+    """
     if inspect.iscoroutine(result):
-        return asyncio.run(_awaited(result))
+        return _run(result, new_loop)
     if inspect.isasyncgen(result):
-        return asyncio.run(_collected(result))
+        return _run(_collected(result), new_loop)
     return list(result) if inspect.isgenerator(result) else result
 
 
-async def _awaited(result: Any) -> Any:
-    return await result
+def _run(result: Coroutine[Any, Any, Any], new_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> Any:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(result)
 
 
-async def _collected(items: Any) -> list[Any]:
+async def _collected(items: AsyncIterator[Any]) -> list[Any]:
     return [item async for item in items]
 
 

@@ -41,6 +41,14 @@ def _rules(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]
     show_default=True,
     help="What becomes of a model call that the record does not explain.",
 )
+@click.option("--real-time", is_flag=True, help="Wait what the workflow waits, instead of skipping it.")
+@click.option(
+    "--stream-pace",
+    type=click.Choice(["at-once", "recorded"]),
+    default="at-once",
+    show_default=True,
+    help="How served streams come: all chunks at once, or as long after one another as they were recorded.",
+)
 @as_json
 def replay_command(  # noqa: PLR0913 - the options of one command
     *,
@@ -51,6 +59,8 @@ def replay_command(  # noqa: PLR0913 - the options of one command
     budget_usd: float | None,
     max_live_calls: int | None,
     on_divergence: Any,
+    real_time: bool,
+    stream_pace: Any,
     as_json: bool,
     **rules: Any,
 ) -> None:
@@ -82,6 +92,8 @@ def replay_command(  # noqa: PLR0913 - the options of one command
         max_live_calls=max_live_calls,
         verify=verify,
         guarded=not unguarded,
+        clock="real" if real_time else "virtual",
+        streams=stream_pace,
     )
     if as_json:
         print_json(replay_as_json(done))
@@ -105,6 +117,7 @@ def replay_as_json(done: Any) -> dict[str, Any]:
         "served_steps": done.served_steps,
         "cost_usd": done.cost_usd,
         "saved_usd": done.saved_usd,
+        "virtual_s": done.virtual_s,
         "unpriced": list(done.unpriced),
         "divergences": [plain(divergence) for divergence in done.divergences],
         "unused_rules": list(done.unused),
@@ -123,13 +136,17 @@ def _show_replay(done: Any) -> None:
     saved = form.dollars(round(done.saved_usd * 1e9))
     out.print(
         f"{form.plural(done.served, 'call')} served from the record, {form.plural(done.live, 'call')} ran; "
-        f"cost {cost}, saved {saved}"
+        f"cost {cost}, saved {saved}{_skipped(done.virtual_s)}"
     )
     for divergence in done.divergences:
         out.print(Text(f"  ≠ {divergence}", style="dim"), soft_wrap=True)
     for rule in done.unused:
         out.print(Text(f"  ! {rule} met no step", style="yellow"))
     out.print(f"new trace {done.trace_id}\ncompare   playhead diff {done.replay_of[:16]} {done.trace_id[:16]}")
+
+
+def _skipped(seconds: float) -> str:
+    return f"; {form.duration(round(seconds * 1e9))} of waiting skipped" if seconds >= 0.001 else ""
 
 
 def _show_preview(rows: Any, *, as_json: bool) -> None:

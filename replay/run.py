@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Callable, Literal
 
 from replay.calling import apart, to_its_end
+from replay.clock import TimedPlayer, VirtualClock
+from replay.clock.loop import VirtualLoop
+from replay.clock.patches import replaced
 from replay.diff import Diff, diff
 from replay.divergence import Divergence, Stopped, one_line
 from replay.edits import shaped
@@ -14,7 +17,6 @@ from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
 from replay.guard import install
 from replay.plan import Plan, Rule, names
-from replay.player import ReplayPlayer
 from replay.preview import preview
 from replay.record import Record, not_restored
 from replay.targets import targets
@@ -47,6 +49,8 @@ class Replay:
     #: What the live calls cost; None where one of them has no known price (``unpriced`` names those models).
     cost_usd: float | None
     saved_usd: float
+    #: Seconds of waiting (sleeps, backoffs, timeouts) that were skipped; 0 with ``clock="real"``.
+    virtual_s: float
     unpriced: tuple[str, ...]
     #: Rules that no step ever met: likely a misspelt name, or a step that this run did not come to.
     unused: tuple[str, ...]
@@ -72,6 +76,8 @@ def replay(  # noqa: PLR0913 - each is one thing to say about a replay
     max_live_calls: int | None = None,
     verify: bool = False,
     guarded: bool = True,
+    clock: Literal["virtual", "real"] = "virtual",
+    streams: Literal["at-once", "recorded"] = "at-once",
 ) -> Replay:
     """Run a recorded workflow again: unchanged steps are served, and only what the rules reach runs.
 
@@ -79,13 +85,16 @@ def replay(  # noqa: PLR0913 - each is one thing to say about a replay
     notebook). ``on_divergence="live"`` lets a model call that the record does not explain go live; effects never do.
     ``budget_usd`` stops before the live call that would spend more, ``max_live_calls`` before one call too many.
     ``verify`` runs every body and serves the calls. Unmarked code that is about to write, delete, start a process,
-    connect or open a database ends the replay before it does, unless ``guarded`` is False. Works the same inside a
-    running event loop. Raises ReplayError or StoreError, before anything has run.
+    connect or open a database ends the replay before it does, unless ``guarded`` is False. ``clock="real"`` waits what
+    the workflow waits, instead of skipping it; ``streams="recorded"`` gives served answers chunk by chunk at their
+    recorded pace, on that clock. Works the same inside a running event loop. Raises ReplayError or StoreError, before
+    anything has run.
     """
     if budget_usd is not None and not 0 <= budget_usd < 1e9:
         raise PlanError(f"a budget is an amount of dollars from 0 on, not {budget_usd!r}")
     if max_live_calls is not None and max_live_calls < 0:
         raise PlanError(f"max_live_calls is a number from 0 on, not {max_live_calls!r}")
+    _check(("clock", clock, ("virtual", "real")), ("streams", streams, ("at-once", "recorded")))
     budget_nusd = None if budget_usd is None else round(budget_usd * 1e9)
     plan = Plan(
         tuple(rules),
@@ -97,10 +106,24 @@ def replay(  # noqa: PLR0913 - each is one thing to say about a replay
     )
     if guarded:
         install()
-    return apart(lambda: _replay(trace, plan, fn))
+    timing = _Timing(VirtualClock() if clock == "virtual" else None, paced=streams == "recorded")
+    return apart(lambda: _replay(trace, plan, fn, timing))
 
 
-def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None) -> Replay:
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    clock: VirtualClock | None
+    _: KW_ONLY
+    paced: bool
+
+
+def _check(*given: tuple[str, str, tuple[str, ...]]) -> None:
+    for name, value, known in given:
+        if value not in known:
+            raise PlanError(f"{name} is {' or '.join(map(repr, known))}, not {value!r}")
+
+
+def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None, timing: _Timing) -> Replay:
     recorder.flush()
     was = recorder.current_config()
     with open_store(was.database_url) as store:
@@ -113,7 +136,7 @@ def _replay(trace: str, plan: Plan, fn: Callable[..., Any] | None) -> Replay:
             function = fn or find(recorded.entry)
             _record_beside(recorded, was)
             with at_home(function, recorded.entry):
-                player = ReplayPlayer(record, plan, targets(plan, recorded))
+                player = TimedPlayer(record, plan, targets(plan, recorded), timing.clock, paced=timing.paced)
                 args, kwargs = _inputs(record, function)
                 _check_edits(plan, record)
                 new = _Outcome()
@@ -158,10 +181,10 @@ class _Outcome:
     error: BaseException | None = None
     stopped: Stopped | None = None
 
-    def run(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], player: ReplayPlayer) -> None:
+    def run(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], player: TimedPlayer) -> None:
         token = NEXT_PLAYER.set(player)
         try:
-            self.output = to_its_end(function(*args, **kwargs))
+            self.output = _on_clock(player, lambda new_loop: to_its_end(function(*args, **kwargs), new_loop))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the workflow raises is its result
@@ -175,6 +198,15 @@ class _Outcome:
             self.error, self.stopped = None, Stopped(Divergence("undecided", "", "stopped"), str(self.error))
         else:
             player.close()
+
+
+def _on_clock(player: TimedPlayer, run: Callable[[Callable[[], VirtualLoop] | None], Any]) -> Any:
+    """Call ``run`` with what makes its event loop, while this thread is on the player's clock."""
+    clock = player.clock
+    if clock is None:
+        return run(None)
+    with clock.enter(player), replaced():
+        return run(lambda: VirtualLoop(clock))
 
 
 def _check_edits(plan: Plan, record: Record) -> None:
@@ -215,7 +247,7 @@ def _inputs(record: Record, function: Callable[..., Any]) -> tuple[list[Any], di
     return args, kwargs
 
 
-def _result(player: ReplayPlayer, trace_id: str, new: _Outcome, url: str) -> Replay:
+def _result(player: TimedPlayer, trace_id: str, new: _Outcome, url: str) -> Replay:
     calls = player.record.calls(player.served)
     saved_nusd = sum(step.call.cost.nusd for step in calls if step.call is not None and step.call.cost is not None)
     budget = player.budget
@@ -231,6 +263,7 @@ def _result(player: ReplayPlayer, trace_id: str, new: _Outcome, url: str) -> Rep
         divergences=tuple(player.divergences),
         cost_usd=None if budget.unpriced else budget.spent_nusd / 1e9,
         saved_usd=saved_nusd / 1e9,
+        virtual_s=0.0 if player.clock is None else player.clock.skipped_ns / 1e9,
         unpriced=tuple(dict.fromkeys(budget.unpriced)),
         unused=tuple(str(rule) for rule in player.plan.rules if id(rule) not in player.used_rules),
         database_url=url,
