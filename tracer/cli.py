@@ -180,13 +180,21 @@ def recover_command(*, all_hosts: bool, as_json: bool) -> None:
 
 
 @main.command("doctor")
+@click.argument("trace", required=False)
 @click.option("--forget", is_flag=True, help="First set the counts of processes that are gone back to zero.")
 @as_json
-def doctor_command(*, forget: bool, as_json: bool) -> None:
-    """Say what is recorded to where, and what is waiting, refused or wrong."""
+def doctor_command(*, trace: str | None, forget: bool, as_json: bool) -> None:
+    """Say what is recorded to where, and what is waiting, refused or wrong.
+
+    With TRACE (an id, a unique prefix of one, or "latest"): replay it unchanged, twice, and list what is not
+    deterministic in its workflow, by file and line: time, chance, set order, environment, unrecorded I/O. Exits with 1
+    if there is any that matters.
+    """
     from tracer import health, recorder  # noqa: PLC0415
     from tracer.doctor import examine  # noqa: PLC0415
 
+    if trace is not None:
+        sys.exit(_of_trace()(trace, as_json=as_json))
     if forget:
         health.forget(recorder.current_config().home)
     report = examine()
@@ -198,6 +206,14 @@ def doctor_command(*, forget: bool, as_json: bool) -> None:
         for problem in report.problems:
             click.echo(f"problem: {inert(problem)}", err=True)
     sys.exit(report.exit_code)
+
+
+def _of_trace() -> Any:
+    """What looks at one trace. It replays, so it is brought by a floor above this one."""
+    point = next(iter(entry_points(group="playhead.doctor", name="trace")), None)
+    if point is None:
+        raise click.UsageError("nothing that looks into a trace is installed: install playhead again")
+    return point.load()
 
 
 def _shown(name: str, value: object) -> str:

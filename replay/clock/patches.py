@@ -50,7 +50,7 @@ class _Sleep(_Standing):
             player.clock.sleep(seconds)
 
 
-class _Reading(_Standing):
+class Reading(_Standing):
     def __init__(self, real: Callable[[], Any]) -> None:
         super().__init__(real)
         self._in_ns = real.__name__.endswith("_ns")
@@ -77,7 +77,7 @@ _READINGS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "pe
 _sleep = _Sleep(time.sleep)
 #: The real one's id -> what stands in for it.
 _STANDING: dict[int, _Standing] = {
-    id(each.real): each for each in (_sleep, *(_Reading(getattr(time, name)) for name in _READINGS))
+    id(each.real): each for each in (_sleep, *(Reading(getattr(time, name)) for name in _READINGS))
 }
 _NEW_LOOP = _NewLoop(events.new_event_loop)
 #: Where something was replaced: the namespace, the name, what stands there now and what stood there before.
