@@ -11,6 +11,7 @@ import asyncio
 import math
 import selectors
 from asyncio import futures
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, cast
 
@@ -22,15 +23,19 @@ _WAKE = getattr(futures, "_set_result_unless_cancelled", None)
 
 
 class _Job:
-    """Work for a thread. While that thread is seen to be at it, the loop need not be held."""
+    """Work for a thread. While that thread is seen to be at it, the loop need not be held, nor while all threads of its
+    pool are at other jobs."""
 
     def __init__(self, function: Callable[..., Any], clock: VirtualClock) -> None:
+        self.has_begun = False
         self.is_seen = False
+        self.pool: Any = None
         self._function = function
         self._clock = clock
 
     def __call__(self, *args: Any) -> Any:
         player = playing()
+        self.has_begun = True
         self.is_seen = player is not None and player.clock is self._clock
         try:
             return self._function(*args)
@@ -62,8 +67,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]  # likewise
         job = _Job(func, self._clock)
         in_thread = executor is None or isinstance(executor, ThreadPoolExecutor)
-        future = super().run_in_executor(executor, job if in_thread else func, *args)
         self._jobs.add(job)
+        future = super().run_in_executor(executor, job if in_thread else func, *args)
+        job.pool = executor or self._default_executor  # type: ignore[attr-defined]  # made just now, if not before
         future.add_done_callback(lambda _: self._jobs.discard(job))
         return future
 
@@ -78,7 +84,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if self._real_sleeps:
             now = self.time()
             self._real_sleeps = [each for each in self._real_sleeps if not each.cancelled() and each.when() > now]
-        return self._is_ending or bool(self._real_sleeps) or any(not job.is_seen for job in tuple(self._jobs))
+        return self._is_ending or bool(self._real_sleeps) or self._has_a_job_on_its_way()
+
+    def _has_a_job_on_its_way(self) -> bool:
+        jobs = tuple(self._jobs)
+        seen = Counter(id(job.pool) for job in jobs if job.is_seen)
+        return any(
+            not job.is_seen and (job.has_begun or seen[id(job.pool)] < getattr(job.pool, "_max_workers", math.inf))
+            for job in jobs
+        )
 
 
 class _Selector(selectors.DefaultSelector):

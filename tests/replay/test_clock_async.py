@@ -8,6 +8,7 @@ import itertools
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -214,6 +215,16 @@ class TestALiveCall:
         assert again.output == "second"
         assert again.virtual_s == 0
 
+    def test_so_does_a_job_on_its_way_to_a_thread(self, recorded):
+        asyncio.run(handed_over())
+        again = replay("latest")
+        assert (again.error, again.output) == (None, "done")
+
+    def test_but_not_one_that_waits_for_others_to_end(self, recorded):
+        asyncio.run(crowded())
+        again = replay("latest")
+        assert 3 * HOUR - 1 < again.virtual_s < 3 * HOUR + 1
+
 
 @workflow
 async def retrying(url: str) -> str:
@@ -231,6 +242,25 @@ async def threaded(pipe: str, where: str) -> str:
         if where == "anyio":
             return await anyio.to_thread.run_sync(read, pipe)
         return await asyncio.to_thread(read, pipe)
+
+
+@workflow
+async def handed_over() -> str:
+    """The pool's thread takes half a second until it takes up the job."""
+    slow_start = threading.Event()
+    opening = threading.Timer(0.5, slow_start.set)
+    opening.start()
+    with ThreadPoolExecutor(1, initializer=slow_start.wait) as pool:
+        async with asyncio.timeout(60):
+            return await asyncio.get_running_loop().run_in_executor(pool, str, "done")
+
+
+@workflow
+async def crowded() -> None:
+    loop = asyncio.get_running_loop()
+    seconds = only_in_a_replay(HOUR)
+    with ThreadPoolExecutor(2) as pool:
+        await asyncio.gather(*(loop.run_in_executor(pool, time.sleep, seconds) for _ in range(6)))
 
 
 class TestABackoff:
