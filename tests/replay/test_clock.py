@@ -79,6 +79,11 @@ class TestASleep:
             assert HOUR <= moved < HOUR + 60
         assert HOUR - 1 < again.virtual_s <= HOUR + 1
 
+    def test_the_new_trace_says_how_long_it_really_took(self, recorded):
+        sleepy(1)
+        again = replay("latest")
+        assert recorded.trace(again.trace_id).summary.duration_ns < HOUR * 1e9 / 2
+
     def test_a_function_that_was_taken_from_time_before_is_reached_too(self, recorded, waited, module):
         code = """
             from time import sleep as rest, monotonic

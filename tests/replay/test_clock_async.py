@@ -215,12 +215,12 @@ class TestALiveCall:
         assert again.output == "second"
         assert again.virtual_s == 0
 
-    def test_so_does_a_job_on_its_way_to_a_thread(self, recorded):
+    def test_a_job_on_its_way_to_a_thread_is_waited_for(self, recorded):
         asyncio.run(handed_over())
         again = replay("latest")
         assert (again.error, again.output) == (None, "done")
 
-    def test_but_not_one_that_waits_for_others_to_end(self, recorded):
+    def test_one_that_waits_for_others_to_end_holds_nothing(self, recorded):
         asyncio.run(crowded())
         again = replay("latest")
         assert 3 * HOUR - 1 < again.virtual_s < 3 * HOUR + 1
