@@ -267,7 +267,7 @@ class TestABackoff:
     """The waits of the real SDK, against recorded refusals."""
 
     def test_its_recorded_waits_take_no_time(self, recorded, server):
-        refusal = Reply(status=429, headers={"retry-after-ms": "40"})
+        refusal = Reply(status=429, headers={"retry-after-ms": "200"})
         server.next(refusal, refusal, Reply(("at last",)))
         asyncio.run(retrying(server.url))
         slower = replay("latest", fn=retrying)
