@@ -171,14 +171,21 @@ def held() -> Iterator[Loopback]:
 
 class TestALiveCall:
     def replayed(self, server: Loopback, **more: Any) -> Any:
-        """With a model that answers only once a real while has passed."""
+        """With a model that answers only once a real while has passed since it was asked."""
         gate = threading.Event()
         server.next(Reply(("live",), before=gate))
-        timer = threading.Timer(0.3, gate.set)
-        timer.start()
+
+        def answer() -> None:
+            while not server.seen:
+                time.sleep(0.001)
+            time.sleep(0.3)
+            gate.set()
+
+        answering = threading.Thread(target=answer)
+        answering.start()
         target = Target("slow", base_url=server.url, price=FREE)
         again = replay("latest", substitute("live_part", model=target), **more)
-        timer.join()
+        answering.join(30)
         return again
 
     def test_it_keeps_its_deadline_in_real_time_while_a_recorded_wait_takes_none(self, recorded, server, held):
@@ -199,10 +206,10 @@ class TestALiveCall:
         pipe = str(tmp_path / "pipe")
         os.mkfifo(pipe)
         for run in (lambda: asyncio.run(threaded(pipe, where)), lambda: replay("latest")):
-            timer = threading.Timer(0.2, lambda: Path(pipe).write_text("go", encoding="utf-8"))
-            timer.start()
+            writing = threading.Thread(target=write, args=(pipe,))
+            writing.start()
             again = run()
-            timer.join()
+            writing.join(30)
         assert again.output == "read"
         assert again.virtual_s < 1
 
@@ -229,6 +236,13 @@ class TestALiveCall:
 @workflow
 async def retrying(url: str) -> str:
     return await ask(url, "again", max_retries=2)
+
+
+def write(pipe: str) -> None:
+    """Some real time after it was opened for reading."""
+    with Path(pipe).open("w", encoding="utf-8") as opened:
+        time.sleep(0.2)
+        opened.write("go")
 
 
 def read(pipe: str) -> str:
