@@ -27,9 +27,10 @@ def _rules(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]
 @_rules("live", "--live", "STEP", "Run this step, and what is in it, for real. Names an effect to let it happen.")
 @_rules("from", "--from", "STEP", "All before this step is recorded, all from there on is live.")
 @_rules("serve", "--serve", "STEP", "Serve this step from the record even where its code has changed.")
-@_rules("allow", "--allow", "STEP", "Let this step send HTTP requests that are no model calls.")
+@_rules("allow", "--allow", "STEP", "Let this step act on the world unmarked: send requests, write, start processes.")
 @_rules("stand_in", "--stand-in", "STEP=JSON", "A result for an effect that the record does not hold.")
 @click.option("--verify", is_flag=True, help="Run every body and serve only the calls: finds what code drifted.")
+@click.option("--unguarded", is_flag=True, help="Let unmarked code write, delete, start processes and connect.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be served and what would run.")
 @click.option("--budget-usd", type=click.FloatRange(min=0), help="Stop before a live call once this much is spent.")
 @click.option("--max-live-calls", type=click.IntRange(min=0), help="Stop before more calls than this have run.")
@@ -45,6 +46,7 @@ def replay_command(  # noqa: PLR0913 - the options of one command
     *,
     trace: str,
     verify: bool,
+    unguarded: bool,
     dry_run: bool,
     budget_usd: float | None,
     max_live_calls: int | None,
@@ -79,6 +81,7 @@ def replay_command(  # noqa: PLR0913 - the options of one command
         budget_usd=budget_usd,
         max_live_calls=max_live_calls,
         verify=verify,
+        guarded=not unguarded,
     )
     if as_json:
         print_json(replay_as_json(done))

@@ -18,7 +18,7 @@ class Divergence:
     """A call that the record does not explain, or a recorded one that never came. ``then`` says what was done.
 
     ``kind`` is input-changed, code-changed, moved, new or never-reached; or, where plan and record leave no other way,
-    interrupted, not-replayable, budget or undecided.
+    interrupted, not-replayable, budget, unmarked-effect (the guard's) or undecided.
     """
 
     kind: str

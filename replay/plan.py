@@ -88,7 +88,8 @@ def stand_in(pattern: str, value: Any) -> Rule:
 
 
 def allow(pattern: str) -> Rule:
-    """Let these steps send HTTP requests that are no model calls, although the record does not hold them."""
+    """Let these steps, and all in them, act on the world although they are not marked and the record does not hold it:
+    send HTTP requests, write and delete files, start processes, connect, open databases."""
     return Rule("allow", pattern)
 
 
@@ -128,6 +129,8 @@ class Plan:
     budget_nusd: int | None = None
     verify: bool = False
     max_live_calls: int | None = None
+    #: Whether unmarked code is stopped before it acts on the world (replay.guard).
+    guarded: bool = True
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     _last_first: dict[str, list[Rule]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -188,6 +191,8 @@ class Plan:
             words.append(f"--max-live-calls {self.max_live_calls}")
         if self.verify:
             words.append("--verify")
+        if not self.guarded:
+            words.append("--unguarded")
         return {"rules": words}
 
 

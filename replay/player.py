@@ -21,6 +21,7 @@ from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from tracer.catalogue import Target
+from tracer.context import ActiveStep
 from tracer.model import Origin, Step
 from tracer.player import Answer, Call, Decision, Raise, Run
 from tracer.wire import HttpRequest
@@ -54,6 +55,10 @@ class ReplayPlayer:
         #: Calls that ran for real: new step id -> path; of nested ones the innermost.
         self.live: dict[str, str] = {}
         self.used_rules: set[int] = set()
+        #: What the steps made by tempfile, for the guard: theirs to change.
+        self.temporary: set[str] = set()
+        #: Steps that act on the world by the plan's word: new step ids.
+        self._acting: set[str] = set()
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
         self._parents: dict[str, str | None] = {}
@@ -104,6 +109,32 @@ class ReplayPlayer:
         for step in self._matcher.never_reached():
             self.divergences.append(Divergence("never-reached", step.path, "left out", None, step.step_id))
 
+    # -- what the guard asks: on any thread, maybe in the middle of a decision, so without the lock --------------------
+
+    def may_act(self, step: ActiveStep) -> bool:
+        """Whether code of this step may act on the world: the plan allows it here, or the step lies in one that runs
+        for real by the plan's word."""
+        above: ActiveStep | None = step
+        while above is not None:
+            if above.step_id in self._acting:
+                return True
+            above = above.parent
+        return self._used(self.plan.rule_above("allow", step.path)) is not None
+
+    def refuse(self, step: ActiveStep, words: str, place: str) -> Stopped:
+        """End the replay: unmarked code of this step was about to act. Gives what to raise there."""
+        if self.stopped is None:
+            source = step.decision.source
+            recorded = None if source is None else source.step_id
+            divergence = Divergence("unmarked-effect", step.path, "stopped", step.step_id, recorded)
+            self.divergences.append(divergence)
+            self.stopped = Stopped(
+                divergence,
+                f"It was about to {words}, at {place}. Mark the function that does it with @effect, or let it happen "
+                f"with --allow {step.name}",
+            )
+        return Stopped(self.stopped.divergence, self.stopped.advice)
+
     # -- the order of decisions ------------------------------------------------------------------------------------
 
     def _decide(self, call: Call) -> Decision | _StandIn:
@@ -126,6 +157,8 @@ class ReplayPlayer:
         if self._named_live(call):
             self._changed = True
             self._live_follows = self._live_follows or not call.effect
+            if self.plan.rule("live", call.path) is not None:
+                self._acting.add(call.step_id)
             return self._go_live(call, source)
         if (rule := self._substitution(call)) is not None:
             self._changed = self._live_follows = True
@@ -181,7 +214,7 @@ class ReplayPlayer:
         if match.outcome == "code-changed":
             # The body of a decorated step changed: that is plain code; the calls it makes are matched one by one.
             self._diverge(match.outcome, call, source, "its code runs")
-            return self._go_live(call, source)
+            return self._go_live(call, source, acts=self._live_allowed())
         changes = self._changes(call, source)
         if self._use_above("allow", call) is not None or (self._live_allowed() and not _is_unsafe_http(call)):
             self._diverge(match.outcome, call, source, "went live", changes)
@@ -221,8 +254,15 @@ class ReplayPlayer:
         return decision
 
     def _go_live(
-        self, call: Call, source: Step | None, *, target: Target | None = None, origin: Origin = "live"
+        self,
+        call: Call,
+        source: Step | None,
+        *,
+        target: Target | None = None,
+        origin: Origin = "live",
+        acts: bool = True,
     ) -> Decision:
+        """Run it for real. ``acts``: by the plan's word, so that what reaches out may do so."""
         request = _wire_request(call)
         if call.kind in MODEL_KINDS and request is not None:
             refusal = self.budget.refusal(call.step_id, request, target, source)
@@ -237,6 +277,8 @@ class ReplayPlayer:
                     f"{len(self.live)} calls have run, as many as the plan allows: more with --max-live-calls",
                 )
             self.live[call.step_id] = call.path
+            if acts:
+                self._acting.add(call.step_id)
         return Run(source, target, origin)
 
     def _not_around(self, call: Call) -> None:

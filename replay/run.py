@@ -12,6 +12,7 @@ from replay.divergence import Divergence, Stopped, one_line
 from replay.edits import shaped
 from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
+from replay.guard import install
 from replay.plan import Plan, Rule, names
 from replay.player import ReplayPlayer
 from replay.preview import preview
@@ -70,21 +71,25 @@ def replay(  # noqa: PLR0913 - the plan, in the words of the command line
     budget_usd: float | None = None,
     max_live_calls: int | None = None,
     verify: bool = False,
+    guarded: bool = True,
 ) -> Replay:
     """Run a recorded workflow again: unchanged steps are served, and only what the rules reach runs.
 
     ``trace`` is an id, a unique prefix, or ``latest``. ``fn`` is the workflow where it can't be imported (a closure, a
     notebook). ``on_divergence="live"`` lets a model call that the record does not explain go live; effects never do.
     ``budget_usd`` stops before the live call that would spend more, ``max_live_calls`` before one call too many.
-    ``verify`` runs every body and serves the calls. Works the same inside a running event loop. Raises ReplayError or
-    StoreError, before anything has run.
+    ``verify`` runs every body and serves the calls. Unmarked code that is about to write, delete, start a process,
+    connect or open a database ends the replay before it does, unless ``guarded`` is False. Works the same inside a
+    running event loop. Raises ReplayError or StoreError, before anything has run.
     """
     if budget_usd is not None and not 0 <= budget_usd < 1e9:
         raise PlanError(f"a budget is an amount of dollars from 0 on, not {budget_usd!r}")
     if max_live_calls is not None and max_live_calls < 0:
         raise PlanError(f"max_live_calls is a number from 0 on, not {max_live_calls!r}")
     budget_nusd = None if budget_usd is None else round(budget_usd * 1e9)
-    plan = Plan(tuple(rules), on_divergence, budget_nusd, verify, max_live_calls)
+    plan = Plan(tuple(rules), on_divergence, budget_nusd, verify, max_live_calls, guarded)
+    if guarded:
+        install()
     return apart(lambda: _replay(trace, plan, fn))
 
 

@@ -186,6 +186,9 @@ class NoStep:
 CURRENT: ContextVar[ActiveStep | None] = ContextVar("playhead_step", default=None)
 #: The player that the next workflow to begin runs under.
 NEXT_PLAYER: ContextVar[Player | None] = ContextVar("playhead_player", default=None)
+#: Whether a request is being sent that the player was asked about: what it takes to send it, in whatever task, a replay
+#: lets happen.
+SENDING: ContextVar[bool] = ContextVar("playhead_sending", default=False)
 
 
 def leave(token: Token[ActiveStep | None]) -> None:

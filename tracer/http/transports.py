@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import copy_context
 from typing import Any
 
 from tracer import recorder
-from tracer.context import CURRENT
+from tracer.context import CURRENT, SENDING
 from tracer.http.answer import Ask, Send, Serve, plan, response_of
 from tracer.http.exchange import Exchange, begin
 from tracer.http.outgoing import marked
@@ -24,6 +25,7 @@ class RecordingTransport:
     def handle_request(self, request: Any) -> Any:
         exchange = begin(self._module, request)
         if exchange is None:
+            _tell(request)
             _reach(str(request.url))
             return self._inner.handle_request(marked(self._module, request))
         with exchange.failing():
@@ -39,6 +41,7 @@ class RecordingTransport:
         transport = self._module.HTTPTransport() if todo.elsewhere else self._inner
         owner = transport if todo.elsewhere else None
         exchange.sent()
+        token = SENDING.set(True)
         try:
             response = transport.handle_request(marked(self._module, todo.request, exchange.step))
             if todo.translation is not None:
@@ -47,6 +50,8 @@ class RecordingTransport:
             if owner is not None:
                 owner.close()
             raise
+        finally:
+            SENDING.reset(token)
         with recorder.guard("record a response"):
             if not _took_in(exchange, response, self._module.SyncByteStream):
                 response.stream = streams_of(self._module).recorded(response.stream, exchange, owner)
@@ -65,6 +70,7 @@ class AsyncRecordingTransport:
     async def handle_async_request(self, request: Any) -> Any:
         exchange = begin(self._module, request)
         if exchange is None:
+            _tell(request)
             await _reach_async(str(request.url))
             return await self._inner.handle_async_request(marked(self._module, request))
         with exchange.failing():
@@ -80,6 +86,7 @@ class AsyncRecordingTransport:
         transport = self._module.AsyncHTTPTransport() if todo.elsewhere else self._inner
         owner = transport if todo.elsewhere else None
         exchange.sent()
+        token = SENDING.set(True)
         try:
             response = await transport.handle_async_request(marked(self._module, todo.request, exchange.step))
             if todo.translation is not None:
@@ -88,6 +95,8 @@ class AsyncRecordingTransport:
             if owner is not None:
                 await owner.aclose()
             raise
+        finally:
+            SENDING.reset(token)
         with recorder.guard("record a response"):
             if not _took_in(exchange, response, self._module.AsyncByteStream):
                 response.stream = streams_of(self._module).recorded_async(response.stream, exchange, owner)
@@ -109,6 +118,12 @@ def _took_in(exchange: Exchange, response: Any, stream_class: type) -> bool:
         exchange.end("closed")
         return True
     return False
+
+
+def _tell(request: Any) -> None:
+    """Nobody was asked about this request (it is switched off, or its trace is left out): so let a replay's guard hear
+    of it, also where it goes out on a connection that is there already."""
+    sys.audit("playhead.request", request.method, str(request.url))
 
 
 def _reach(url: str) -> None:
