@@ -1,4 +1,4 @@
-"""The guard of a replay: it stops unmarked code before it writes, deletes, starts a process, connects or opens a database.
+"""The guard of a replay: it stops unmarked code before that writes, deletes, starts a process or connects.
 
 People forget to mark what has an effect. So while a step of a replay runs, an audit hook of the interpreter is told
 what the code is about to do (replay.acts), and ends the replay before it happens. What the plan lets act is let
@@ -26,11 +26,14 @@ from tracer.context import CURRENT, SENDING, ActiveStep
 #: Where anybody may write: nothing, and the terminal.
 _NOWHERE = frozenset({os.devnull, "/dev/tty", "/dev/stdout", "/dev/stderr", "/dev/full", "/dev/ptmx"})
 _TERMINALS = ("/dev/pts/", "/dev/fd/", "/proc/self/fd/")
-#: Python's caches of byte code, whoever writes them.
+#: Caches of byte code, whoever writes them.
 _CACHES = "__pycache__"
 
 #: Who may do what, by the module that asks for it: what they do is about this machine or this process.
 _EXCUSED = {
+    # caches of byte code that were told to lie elsewhere
+    "_frozen_importlib_external": "file",
+    "importlib._bootstrap_external": "file",
     # a log is no effect; what the handlers send over the network is one
     "logging": "file",
     "logging.handlers": "file",
