@@ -1,7 +1,9 @@
 """Everything by which unmarked code may act on the world, each as a function of where it does so; and a workflow that
 does one of them in a step, a thread, or a task."""
 
-# ruff: noqa: PTH - each way of the standard library is one to try
+# Each way that the standard library has is one to try.
+# ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH105, PTH106, PTH107, PTH123, PTH211
+
 from __future__ import annotations
 
 import asyncio
