@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
+from replay import drivers
 from replay.acts import READERS, Act, act_of
 from replay.player import ReplayPlayer
 from tracer.context import CURRENT, SENDING, ActiveStep
@@ -65,6 +66,7 @@ def install() -> None:
     with _lock:
         if not _installed:
             tempfile.gettempdir()  # the first time, it tries where it can write
+            drivers.install()
             sys.addaudithook(_told)
             _installed = True
 

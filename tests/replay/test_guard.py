@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import inspect
 import os
@@ -10,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import psycopg
 import pytest
 
 from replay import allow, edit, from_step, live, replay, stand_in
@@ -222,6 +224,45 @@ class TestAStop:
                 assert second.poll() is None
             finally:
                 second.kill()
+
+
+def _create(url: str, table: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(f"CREATE TABLE {table} (x int)")
+
+
+async def _create_later(url: str, table: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(f"CREATE TABLE {table} (x int)")
+
+
+CREATE: dict[str, Callable[[str, str], Any]] = {
+    "sync": _create,
+    "async": lambda url, table: asyncio.run(_create_later(url, table)),
+}
+
+
+@step
+def create(url: str, how: str, table: str) -> str:
+    CREATE[how](url, table)
+    return table
+
+
+@workflow
+def creating(url: str, how: str, table: str) -> str:
+    return create(url, how, choose(table))
+
+
+class TestADriverWrittenInC:
+    @pytest.mark.parametrize("how", CREATE)
+    def test_it_is_stopped_before_it_connects(self, recorded, postgres_url, how):
+        creating(postgres_url, how, "first")
+        again = replay("latest", edit("choose", "second"))
+        assert "It was about to connect to a Postgres database" in str(again.stopped)
+        with psycopg.connect(postgres_url) as connection:
+            made = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        assert made == [("first",)]
+        assert replay(again.replay_of, edit("choose", "second"), allow("create")).output == "second"
 
 
 @step
