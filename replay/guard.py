@@ -109,7 +109,8 @@ def _stop(step: ActiveStep, words: str, place: str) -> Stopped:
             recorded_path=recorded_path,
             accept=(way,),
         ),
-        f"It was about to {words}, at {place}. Mark the function that does it with @effect, or let it happen with {way}",
+        f"It was about to {words}, at {place}. Mark the function that does it with @effect, or let it happen with "
+        f"{way}",
     )
 
 

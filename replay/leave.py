@@ -5,7 +5,9 @@ player's, so all of it without a lock.
 from __future__ import annotations
 
 from replay.plan import Plan
+from replay.record import REACHING_KINDS
 from tracer.context import ActiveStep
+from tracer.player import Call
 
 
 class Leave:
@@ -19,9 +21,11 @@ class Leave:
         self._used_rules = used_rules
         self._given: set[str] = set()
 
-    def give(self, step_id: str) -> None:
-        """This step acts for real, by the plan's word."""
-        self._given.add(step_id)
+    def give(self, call: Call, *, by_plan: bool) -> None:
+        """This call runs for real. By the plan's word what reaches out acts, and so does what ``live`` names itself."""
+        reaches = call.effect or call.kind in REACHING_KINDS
+        if by_plan and (reaches or self._plan.rule("live", call.path) is not None):
+            self._given.add(call.step_id)
 
     def covers(self, step: ActiveStep) -> bool:
         """Whether code of this step may act: it lies in one that acts for real, or a rule allows it."""

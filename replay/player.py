@@ -135,8 +135,6 @@ class ReplayPlayer:
         if self._named_live(call):
             self._changed = True
             self._live_follows = self._live_follows or not call.effect
-            if self.plan.rule("live", call.path) is not None:
-                self.leave.give(call.step_id)
             return self._go_live(call, source)
         if (rule := self._substitution(call)) is not None:
             self._changed = self._live_follows = True
@@ -240,7 +238,7 @@ class ReplayPlayer:
         origin: Origin = "live",
         acts: bool = True,
     ) -> Decision:
-        """Run it for real. ``acts``: by the plan's word, so that what reaches out may do so."""
+        """Run it for real; ``acts`` where that is the plan's word, so that it may act on the world."""
         request = _wire_request(call)
         if call.kind in MODEL_KINDS and request is not None:
             refusal = self.budget.refusal(call.step_id, request, target, source)
@@ -255,8 +253,7 @@ class ReplayPlayer:
                     f"{len(self.live)} calls have run, as many as the plan allows: more with --max-live-calls",
                 )
             self.live[call.step_id] = call.path
-            if acts:
-                self.leave.give(call.step_id)
+        self.leave.give(call, by_plan=acts)
         return Run(source, target, origin)
 
     def _not_around(self, call: Call) -> None:
