@@ -201,6 +201,11 @@ def _database(name: Any) -> Act | None:
     return Act("database", f"open the database {_shown(place)}", (place,))
 
 
+def _driver(what: Any) -> Act:
+    """Our own event (replay.drivers)."""
+    return Act("database", f"connect to {what}")
+
+
 def _shown(value: Any) -> str:
     text = repr(os.fsdecode(value) if isinstance(value, bytes) else value)
     return text if len(text) <= _MOST else f"{text[:_MOST]}..."
@@ -239,4 +244,5 @@ READERS: Mapping[str, Callable[..., Act | None]] = {
     "poplib.putline": _speaker("a POP3 command"),
     "playhead.request": _request,
     "sqlite3.connect": _database,
+    "playhead.connect": _driver,
 }

@@ -2,7 +2,7 @@
 
 People forget to mark what has an effect. So while a step of a replay runs, an audit hook of the interpreter is told
 what the code is about to do (replay.acts), and ends the replay before it happens. What the plan lets act is let
-(``ReplayPlayer.may_act``), and so is what the tables below name, which is nobody's effect.
+(replay.leave), and so is what the tables below name, which is nobody's effect.
 
 The hook stays for the life of the process, as all audit hooks do; outside a replay it looks up the event's name, and
 for those of replay.acts one context variable.
@@ -19,7 +19,9 @@ from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
+from replay import drivers
 from replay.acts import READERS, Act, act_of
+from replay.divergence import Divergence, Stopped
 from replay.player import ReplayPlayer
 from tracer.context import CURRENT, SENDING, ActiveStep
 
@@ -65,6 +67,7 @@ def install() -> None:
     with _lock:
         if not _installed:
             tempfile.gettempdir()  # the first time, it tries where it can write
+            drivers.install()
             sys.addaudithook(_told)
             _installed = True
 
@@ -81,19 +84,34 @@ def _told(event: str, args: tuple[Any, ...], table: frozenset[str] = _TABLE, cur
 def _ask(event: str, args: tuple[Any, ...], step: ActiveStep) -> None:
     """Let it happen, or raise what ends the replay."""
     player = step.trace.player
-    if not isinstance(player, ReplayPlayer) or not player.plan.guarded or SENDING.get():
+    if not isinstance(player, ReplayPlayer) or not player.leave.is_guarded or SENDING.get():
         return
+    leave = player.leave
     try:
         if event in _MADE:
-            player.temporary |= _temporary(os.fsdecode(args[0]))
+            leave.temporary |= _temporary(os.fsdecode(args[0]))
             return
         act = act_of(event, args)
-        if act is None or _is_nowhere(act, player.temporary) or _is_excused(act) or player.may_act(step):
+        if act is None or _is_nowhere(act, leave.temporary) or _is_excused(act) or leave.covers(step):
             return
         words = act.words
     except Exception as error:  # noqa: BLE001 - what can't be told is not let happen
         words = f"do what can't be told ({event}: {type(error).__name__}: {error})"
-    raise player.refuse(step, words, _place())
+    raise player.refuse(_stop(step, words, _place()))
+
+
+def _stop(step: ActiveStep, words: str, place: str) -> Stopped:
+    source, way = step.decision.source, f"--allow {step.name}"
+    recorded_id, recorded_path = (None, None) if source is None else (source.step_id, source.path)
+    return Stopped(
+        Divergence(
+            *("unmarked-effect", step.path, "stopped", step.step_id, recorded_id),
+            recorded_path=recorded_path,
+            accept=(way,),
+        ),
+        f"It was about to {words}, at {place}. Mark the function that does it with @effect, or let it happen with "
+        f"{way}",
+    )
 
 
 def _temporary(made: str) -> set[str]:

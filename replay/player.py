@@ -17,12 +17,12 @@ from replay.compare import Change
 from replay.divergence import Divergence, Stopped, short
 from replay.edits import shaped
 from replay.faults import injected
+from replay.leave import Leave
 from replay.lens import differences, readable, shown_input
 from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from tracer.catalogue import Target
-from tracer.context import ActiveStep
 from tracer.model import Origin, Step
 from tracer.player import Answer, Call, Decision, Raise, Run
 
@@ -54,10 +54,7 @@ class ReplayPlayer:
         #: Calls that ran for real: new step id -> path; of nested ones the innermost.
         self.live: dict[str, str] = {}
         self.used_rules: set[int] = set()
-        #: What the steps made by tempfile, for the guard: theirs to change.
-        self.temporary: set[str] = set()
-        #: Steps that act on the world by the plan's word: new step ids.
-        self._acting: set[str] = set()
+        self.leave = Leave(plan, self.used_rules)
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
         self._parents: dict[str, str | None] = {}
@@ -108,31 +105,11 @@ class ReplayPlayer:
         for step in self._matcher.never_reached():
             self.divergences.append(Divergence("never-reached", step.path, "left out", None, step.step_id))
 
-    # -- what the guard asks: on any thread, maybe in the middle of a decision, so without the lock --------------------
-
-    def may_act(self, step: ActiveStep) -> bool:
-        """Whether code of this step may act on the world: the plan allows it here, or the step lies in one that runs
-        for real by the plan's word."""
-        above: ActiveStep | None = step
-        while above is not None:
-            if above.step_id in self._acting:
-                return True
-            above = above.parent
-        return self._used(self.plan.rule_above("allow", step.path)) is not None
-
-    def refuse(self, step: ActiveStep, words: str, place: str) -> Stopped:
-        """End the replay: unmarked code of this step was about to act. Gives what to raise there."""
+    def refuse(self, stop: Stopped) -> Stopped:
+        """End the replay for the guard, unless it has ended. Gives what to raise. No lock: see replay.leave."""
         if self.stopped is None:
-            source = step.decision.source
-            recorded = None if source is None else source.step_id
-            accept = (f"--allow {step.name}",)
-            divergence = Divergence("unmarked-effect", step.path, "stopped", step.step_id, recorded, accept=accept)
-            self.divergences.append(divergence)
-            self.stopped = Stopped(
-                divergence,
-                f"It was about to {words}, at {place}. Mark the function that does it with @effect, or let it happen "
-                f"with --allow {step.name}",
-            )
+            self.stopped = stop
+            self.divergences.append(stop.divergence)
         return Stopped(self.stopped.divergence, self.stopped.advice)
 
     # -- the order of decisions ------------------------------------------------------------------------------------
@@ -157,8 +134,6 @@ class ReplayPlayer:
         if self._named_live(call):
             self._changed = True
             self._live_follows = self._live_follows or not call.effect
-            if self.plan.rule("live", call.path) is not None:
-                self._acting.add(call.step_id)
             return self._go_live(call, source)
         if (rule := self._substitution(call)) is not None:
             self._changed = self._live_follows = True
@@ -262,7 +237,7 @@ class ReplayPlayer:
         origin: Origin = "live",
         acts: bool = True,
     ) -> Decision:
-        """Run it for real. ``acts``: by the plan's word, so that what reaches out may do so."""
+        """Run it for real; ``acts`` where that is the plan's word, so that it may act on the world."""
         request = wire_request(call)
         if call.kind in MODEL_KINDS and request is not None:
             refusal = self.budget.refusal(call.step_id, request, target, source)
@@ -277,8 +252,7 @@ class ReplayPlayer:
                     f"{len(self.live)} calls have run, as many as the plan allows: more with --max-live-calls",
                 )
             self.live[call.step_id] = call.path
-            if acts:
-                self._acting.add(call.step_id)
+        self.leave.give(call, by_plan=acts)
         return Run(source, target, origin)
 
     def _not_around(self, call: Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,38 @@ class TestReplay:
             tracer.configure(database_url=f"sqlite:///{tmp_path}/other.db")
         assert result.exit_code == 4
         assert result.stderr.startswith("playhead: ")
+
+
+@step
+def keep(where: str, value: Any) -> str:
+    Path(where).write_text(value)
+    return "kept"
+
+
+@workflow
+def keeping(where: str, value: Any) -> str:
+    return keep(where, plain(value))
+
+
+class TestTheGuard:
+    @pytest.fixture
+    def file(self, recorded, tmp_path) -> Path:
+        keeping(str(tmp_path / "kept"), "a")
+        tracer.flush()
+        return tmp_path / "kept"
+
+    def test_unmarked_code_ends_the_replay_before_it_acts(self, file):
+        found = said("replay", "latest", "--edit", 'plain="b"')
+        assert (found["outcome"], found["exit"], found["divergences"][0]["kind"]) == ("stopped", 3, "unmarked-effect")
+        assert found["stopped"].endswith(
+            "Mark the function that does it with @effect, or let it happen with --allow keep"
+        )
+        assert file.read_text() == "a"
+
+    @pytest.mark.parametrize("words", [["--allow", "keep"], ["--unguarded"]], ids=["allowed", "unguarded"])
+    def test_it_acts_where_that_is_wanted(self, file, words):
+        found = said("replay", "latest", "--edit", 'plain="b"', *words)
+        assert (found["output"], found["exit"], file.read_text()) == ("kept", 0, "b")
 
 
 class TestDryRun:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import ftplib
 import gc
+import http.client
+import imaplib
 import inspect
 import os
+import poplib
+import smtplib
+import socket
 import subprocess
 import threading
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import psycopg
 import pytest
 
 from replay import allow, edit, from_step, live, replay, stand_in
@@ -222,6 +230,111 @@ class TestAStop:
                 assert second.poll() is None
             finally:
                 second.kill()
+
+
+def _create(url: str, table: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(f"CREATE TABLE {table} (x int)")
+
+
+async def _create_later(url: str, table: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(f"CREATE TABLE {table} (x int)")
+
+
+CREATE: dict[str, Callable[[str, str], Any]] = {
+    "sync": _create,
+    "async": lambda url, table: asyncio.run(_create_later(url, table)),
+}
+
+
+@step
+def create(url: str, how: str, table: str) -> str:
+    CREATE[how](url, table)
+    return table
+
+
+@workflow
+def creating(url: str, how: str, table: str) -> str:
+    return create(url, how, choose(table))
+
+
+class TestADriverWrittenInC:
+    @pytest.mark.parametrize("how", CREATE)
+    def test_it_is_stopped_before_it_connects(self, recorded, postgres_url, how):
+        creating(postgres_url, how, "first")
+        again = replay("latest", edit("choose", "second"))
+        assert "It was about to connect to a Postgres database" in str(again.stopped)
+        with psycopg.connect(postgres_url) as connection:
+            made = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        assert made == [("first",)]
+        assert replay(again.replay_of, edit("choose", "second"), allow("create")).output == "second"
+
+
+def _smtp(line: socket.socket) -> None:
+    client = smtplib.SMTP()
+    client.sock = line
+    client.putcmd("noop")
+
+
+def _imap(line: socket.socket) -> None:
+    client = imaplib.IMAP4.__new__(imaplib.IMAP4)
+    client.sock = line
+    client.send(b"noop")
+
+
+def _pop(line: socket.socket) -> None:
+    client = poplib.POP3.__new__(poplib.POP3)
+    client.sock, client._debugging = line, 0
+    client._putcmd("noop")
+
+
+def _ftp(line: socket.socket) -> None:
+    client = ftplib.FTP()
+    client.sock = line
+    client.putcmd("noop")
+
+
+def _http(line: socket.socket) -> None:
+    client = http.client.HTTPConnection("example.test")
+    client.sock = line
+    client.request("POST", "/", b"noop")
+
+
+#: What is said on a connection that is there already; (this end, the other end) of it.
+SPEAK = {"smtplib": _smtp, "imaplib": _imap, "poplib": _pop, "ftplib": _ftp, "http.client": _http}
+LINES: list[tuple[socket.socket, socket.socket]] = []
+
+
+@step
+def speak(what: str, text: str) -> str:
+    SPEAK[what](LINES[-1][0])
+    return text
+
+
+@workflow
+def speaking(what: str, text: str) -> str:
+    return speak(what, choose(text))
+
+
+class TestAConnectionOfBefore:
+    @pytest.fixture
+    def other_end(self) -> Iterator[socket.socket]:
+        LINES.append(socket.socketpair())
+        this, other = LINES[-1]
+        other.setblocking(False)
+        with this, other:
+            yield other
+        LINES.clear()
+
+    @pytest.mark.parametrize("what", SPEAK)
+    def test_nothing_is_said_on_it(self, recorded, other_end, what):
+        speaking(what, "one")
+        assert other_end.recv(1024)
+        again = replay("latest", edit("choose", "two"))
+        assert again.stopped.divergence.kind == "unmarked-effect"
+        with pytest.raises(BlockingIOError):
+            other_end.recv(1024)
 
 
 @step

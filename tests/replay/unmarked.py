@@ -23,6 +23,7 @@ import subprocess
 import threading
 import urllib.request
 import warnings
+import webbrowser
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -217,6 +218,7 @@ IN_A_FOLDER: dict[str, Callable[[str], Any]] = {
     "os.spawn": lambda where: os.spawnlp(os.P_WAIT, "touch", "touch", f"{where}/new"),
     "os.fork": _fork,
     "pty.fork": _pseudo_terminal,
+    "webbrowser": lambda where: webbrowser.GenericBrowser(["touch", "%s"]).open(f"{where}/new"),
 }
 
 
