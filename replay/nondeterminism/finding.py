@@ -29,7 +29,8 @@ _DIFFERING = frozenset({"input-changed", "new", "moved", "never-reached"})
 @dataclass(frozen=True, slots=True)
 class Source:
     """One source of non-determinism. ``kind`` is time, random, duration, environment or I/O; or, where the inputs of a
-    step differ, set order (between two hash seeds), order or input. ``file`` is empty where no line can be named."""
+    step differ, set order (between two hash seeds), order or input. ``file`` is empty where no line can be named.
+    ``times`` is how often it was drawn from in one run: one ``random.choice`` may draw more than once."""
 
     kind: str
     what: str
