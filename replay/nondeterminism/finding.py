@@ -22,12 +22,15 @@ from tracer.reading import open_reading
 _SEEDS = ("1", "20261122")
 #: What is asked for without harm as long as no step's input differs: a program's settings, and how long things took.
 _HARMLESS = frozenset({"duration", "environment"})
+#: The divergences that tell of a run that went another way; the others tell of the plan, the code or the guard.
+_DIFFERING = frozenset({"input-changed", "new", "moved", "never-reached"})
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One source of non-determinism. ``kind`` is time, random, duration, environment or I/O; or, where the inputs of a
-    step differ, set order (between two hash seeds), order or input. ``file`` is empty where no line can be named."""
+    step differ, set order (between two hash seeds), order or input. ``file`` is empty where no line can be named.
+    ``times`` is how often it was drawn from in one run: one ``random.choice`` may draw more than once."""
 
     kind: str
     what: str
@@ -123,7 +126,7 @@ def _differing(told: list[dict[str, Any]], changes: dict[str, list[Any]], paths:
         yield Source(kind, _first(its_changes, "between two runs"), file, line, paths[step_id])
     for each in told:
         for divergence in each["divergences"]:
-            if divergence["path"] not in seen:
+            if divergence["kind"] in _DIFFERING and divergence["path"] not in seen:
                 seen.add(divergence["path"])
                 file, line = divergence["site"] or ("", 0)
                 kind = "order" if only_order(divergence["changes"]) else "input"

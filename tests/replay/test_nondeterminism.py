@@ -109,14 +109,15 @@ class TestWhatUserCodeAsksFor:
         project, code, sources = asked
         at, (_, _, kind) = list(ASKED).index(what), ASKED[what]
         assert code == 1
-        assert [source for source in sources if source["step"] == f"flow/inner_{at}"] == [
+        found = [dict(source) for source in sources if source["step"] == f"flow/inner_{at}"]
+        assert found[0].pop("times") >= 1  # a choice may draw more than once
+        assert found == [
             {
                 "kind": kind,
                 "what": what,
                 "file": str(project.script),
                 "line": project.line(f"value_{at} ="),
                 "step": f"flow/inner_{at}",
-                "times": 1,
                 "matters": kind not in {"duration", "environment"},
             }
         ]
