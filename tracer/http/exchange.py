@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Any, Iterable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from tracer import codec, providers, recorder
@@ -28,7 +28,7 @@ from tracer.wire import Chunk, HttpRequest, HttpResponse
 #: The most that is kept of a body: a pipeline may download a model, and its memory is not ours to fill.
 KEPT_BYTES = 64 << 20
 #: Headers that are true of a compressed body only.
-_OF_COMPRESSED = frozenset({"content-encoding", "content-length"})
+OF_COMPRESSED = frozenset({"content-encoding", "content-length"})
 #: The status of an exchange in which the connection failed before there was a response.
 NO_RESPONSE = 0
 
@@ -142,7 +142,7 @@ class Exchange:
         keeper = getattr(self.step.trace.recorder, "keeper", None)
         if keeper is None or not keeper.redactor.redact(codec.encode(chunks).data).paths:
             return response
-        headers = tuple(pair for pair in response.headers if pair[0].lower() not in _OF_COMPRESSED)
+        headers = tuple(pair for pair in response.headers if pair[0].lower() not in OF_COMPRESSED)
         return replace(response, headers=headers, chunks=chunks)
 
     def _who(self) -> dict[str, Any]:
@@ -169,15 +169,23 @@ class Exchange:
         return True
 
 
-def begin(client: Client, request: Request) -> Exchange | None:
+def told_by(read: Callable[..., Request], *parts: Any) -> Request | None:
+    """What a client is about to send, read by its adapter; None where that can't be told."""
+    with recorder.guard("read a request"):
+        return read(*parts)
+    return None  # the guard kept an error of ours from the caller
+
+
+def begin(client: Client, request: Request | None) -> Exchange | None:
     """Open a step for a request; None where it isn't recorded. A player may stop the whole replay here."""
     settle()
     parent = CURRENT.get()
     if parent is None or isinstance(parent.trace.recorder, Unrecorded):
         return None
     reading = None
-    with recorder.guard("read a request"):
-        reading = _read(request)
+    if request is not None:
+        with recorder.guard("read a request"):
+            reading = _read(request)
     if reading is None:
         if parent.trace.player is not None:
             raise ReplayStopped("a request can't be read, and a replay sends nothing that it was not asked about")

@@ -25,11 +25,11 @@ PRIVATE = "private"
 _PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local")
 
 
-def headers_for(request: Request, step: ActiveStep | None = None) -> dict[str, str]:
+def headers_for(request: Request | None, step: ActiveStep | None = None) -> dict[str, str]:
     """The trace's headers, for a request that is to have them and has none of its own; else nothing."""
     with recorder.guard("tell another service of this trace"):
         step = step or CURRENT.get()
-        if step is None or request.header("traceparent"):
+        if step is None or request is None or request.header("traceparent"):
             return {}
         config = getattr(step.trace.recorder, "config", None) or recorder.current_config()
         parts = urlsplit(request.url)

@@ -7,7 +7,7 @@ from typing import Any
 from tracer import recorder
 from tracer.http.answer import Ask, Send, Serve, plan
 from tracer.http.client import sending
-from tracer.http.exchange import Exchange, begin
+from tracer.http.exchange import Exchange, begin, told_by
 from tracer.http.of_httpx import Httpx, httpx_of
 from tracer.http.outgoing import headers_for
 from tracer.http.reach import in_thread, reach, reach_async
@@ -23,10 +23,10 @@ class RecordingTransport:
         self._inner = inner
 
     def handle_request(self, request: Any) -> Any:
-        told = self._client.told(request)
+        told = told_by(self._client.told, request)
         exchange = begin(self._client, told)
-        if exchange is None:
-            reach(told.url)
+        if exchange is None or told is None:
+            reach(str(request.url))
             return self._inner.handle_request(self._client.with_headers(request, headers_for(told)))
         with exchange.failing():
             todo = plan(exchange, told)
@@ -67,10 +67,10 @@ class AsyncRecordingTransport:
         self._inner = inner
 
     async def handle_async_request(self, request: Any) -> Any:
-        told = self._client.told(request)
+        told = told_by(self._client.told, request)
         exchange = begin(self._client, told)
-        if exchange is None:
-            await reach_async(told.url)
+        if exchange is None or told is None:
+            await reach_async(str(request.url))
             return await self._inner.handle_async_request(self._client.with_headers(request, headers_for(told)))
         with exchange.failing():
             todo = plan(exchange, told)

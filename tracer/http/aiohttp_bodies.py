@@ -1,0 +1,141 @@
+"""aiohttp's bodies: recorded as they arrive, or served from the record.
+
+A body is pushed by the connection into a StreamReader that the connection holds on to. So the reader stays the object
+that it is, and is given a subclass of its class, of the same shape, that tells us what passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from functools import cache
+from typing import Any, Iterator
+
+from tracer.http.client import Client
+from tracer.http.exchange import Exchange, abandon
+from tracer.http.faults import revived
+from tracer.http.inflate import inflated
+from tracer.wire import HttpResponse
+
+#: By the reader's identity, for there is no room for one more thing in a reader. It is taken out when it ends.
+_exchanges: dict[int, Exchange] = {}
+#: What a reader is told when its response is closed or let go before the end.
+_CLOSED = "Connection closed"
+_SWITCHED = 101
+
+
+def listen(exchange: Exchange, response: Any) -> None:
+    """Record the body of a response: what has come already, and what will."""
+    reader = response.content
+    for data in reader._buffer:  # noqa: SLF001 - what came together with the head
+        exchange.received(data)
+    if reader.is_eof() or response.status == _SWITCHED:
+        exchange.end()
+    elif (error := reader.exception()) is not None:
+        exchange.end("broken", error)
+    else:
+        _exchanges[id(reader)] = exchange
+        reader.__class__ = _recorded_class(type(reader))
+
+
+class _Recorded:
+    """Mixed in before a reader's class, whose methods these are. ``super()`` is that class."""
+
+    __slots__ = ()
+
+    def feed_data(self, data: bytes, *size: int) -> Any:
+        if (exchange := _exchanges.get(id(self))) is not None and data:
+            exchange.received(data)
+        return super().feed_data(data, *size)  # type: ignore[misc]  # of the class that it is mixed into
+
+    def feed_eof(self) -> None:
+        self._end("complete")
+        super().feed_eof()  # type: ignore[misc]
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        if str(exc) == _CLOSED:
+            self._end("closed")
+        else:
+            self._end("broken", exc)
+        super().set_exception(exc, *cause)  # type: ignore[misc]
+
+    async def _wait(self, func_name: str) -> None:
+        try:
+            await super()._wait(func_name)  # type: ignore[misc]
+        except BaseException as error:
+            self._end("broken", error)  # the time is up, or the reader's task is cancelled: nobody tells the reader
+            raise
+
+    def _end(self, ended: str, error: BaseException | None = None) -> None:
+        if (exchange := _exchanges.pop(id(self), None)) is not None:
+            exchange.end(ended, error)
+
+    def __del__(self) -> None:
+        if (exchange := _exchanges.pop(id(self), None)) is not None:
+            abandon(exchange)
+
+
+@cache
+def _recorded_class(kind: type) -> type:
+    return type(kind.__name__, (_Recorded, kind), {"__slots__": (), "__module__": kind.__module__})
+
+
+class _Served:
+    """Mixed in before StreamReader: whoever waits for more is given the next chunk of the record."""
+
+    _pieces: Iterator[bytes]
+    _broken: BaseException | None
+    _chunked: bool
+
+    async def _wait(self, _: str) -> None:
+        await asyncio.sleep(0)
+        self._more()
+
+    async def wait_eof(self) -> None:
+        while not self.is_eof():  # type: ignore[attr-defined]  # of the class that it is mixed into
+            await self._wait("wait_eof")
+
+    def _more(self) -> None:
+        reader: Any = self
+        data = next(self._pieces, None)
+        if data is not None:
+            if self._chunked:
+                reader.begin_http_chunk_receiving()
+            reader.feed_data(data)
+            if self._chunked:
+                reader.end_http_chunk_receiving()
+        elif self._broken is not None:
+            reader.set_exception(self._broken)
+            raise self._broken
+        else:
+            reader.feed_eof()
+
+
+class _Connected:
+    """As much of a connection as a reader asks for."""
+
+    connected = True
+    _reading_paused = False
+
+    def pause_reading(self, *_: Any, **__: Any) -> None:
+        """There is nothing that could be held up."""
+
+    def resume_reading(self, *_: Any, **__: Any) -> None:
+        """Nothing is."""
+
+
+@cache
+def _served_class() -> type:
+    return type("StreamReader", (_Served, importlib.import_module("aiohttp").StreamReader), {})
+
+
+def served_reader(client: Client, response: HttpResponse, *, inflates: bool) -> Any:
+    """A StreamReader over the recorded body; ``inflates``: decompressed, as the session does it."""
+    reader = _served_class()(_Connected(), limit=2**16, loop=asyncio.get_running_loop())
+    pieces = inflated(response) if inflates else ((chunk.after_ns, chunk.data) for chunk in response.chunks)
+    reader._pieces = (data for _, data in pieces if data)
+    reader._broken = revived(client, response.error) if response.ended == "broken" else None
+    reader._chunked = any(name.lower() == "transfer-encoding" for name, _ in response.headers)
+    if not response.chunks and reader._broken is None:
+        reader.feed_eof()
+    return reader
