@@ -127,13 +127,15 @@ class TestAModelCall:
     @WAYS
     @pytest.mark.parametrize("body", [QUESTION, STREAMED], ids=["plain", "streamed"])
     @pytest.mark.parametrize("reply", [Reply(), Reply(compressed=True), Reply(status=500)], ids=["ok", "gzip", "500"])
-    def test_looks_the_same_with_and_without_capture(self, post, body, reply, server, records):  # noqa: PLR0913, PLR0917
+    def test_looks_the_same_with_and_without_capture(self, post, body, reply, server, records):
         server.next(reply, reply)
         assert ask(post, server.url, body) == post(server.url, body)
         assert server.seen[0].headers == server.seen[1].headers
         assert server.seen[0].body == server.seen[1].body
 
-    def test_whose_body_is_an_iterator_is_sent_whole_and_not_read(self, server, records):
+    def test_whose_body_is_an_iterator_is_not_read(self, server, records):
+        server.next(Reply(body=b"{}"))
+
         @workflow
         def upload():
             return requests.post(f"{server.url}/files", data=iter([b"a", b"b"]), headers={"content-type": "text/plain"})
@@ -251,7 +253,7 @@ class TestARecordedCall:
         ids=["ok", "429", "gzip", "cut", "bad"],
     )
     @pytest.mark.parametrize("body", [QUESTION, STREAMED], ids=["plain", "streamed"])
-    def test_is_served_to_the_same_outcome_with_the_server_gone(self, post, reply, body, server, records):  # noqa: PLR0913, PLR0917
+    def test_is_served_to_the_same_outcome_with_the_server_gone(self, post, reply, body, server, records):
         server.next(reply)
         first = outcome_of(lambda: ask(post, server.url, body))
         step = records.only()
@@ -342,11 +344,13 @@ class TestARecordedCall:
 class TestASubstitutedCall:
     @WAYS
     @pytest.mark.parametrize("body", [QUESTION, STREAMED], ids=["plain", "streamed"])
-    def test_goes_to_another_endpoint_with_its_own_credentials(self, post, body, server, records, monkeypatch):  # noqa: PLR0913, PLR0917
+    def test_goes_to_another_endpoint_with_its_own_credentials(self, post, body, server, records, monkeypatch):
         monkeypatch.setenv("OTHER_KEY", "other-secret")
         target = Target("other", model="other-7", base_url=server.url, api_key_env="OTHER_KEY", price=FREE)
         with under(Playing(chat=Run(target=target, origin="substituted"))):
-            status, content = ask(post, GONE, body, headers={"authorization": "Bearer mine", "content-type": "application/json"})
+            status, content = ask(
+                post, GONE, body, headers={"authorization": "Bearer mine", "content-type": "application/json"}
+            )
         (seen,) = server.seen
         assert (status, b"Hello" in content) == (200, True)
         assert (seen.path, seen.body["model"]) == ("/v1/chat/completions", "other-7")
@@ -384,7 +388,9 @@ EVENTS = (
     event("messageStart", {"role": "assistant"}),
     event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Hello"}}),
     event("messageStop", {"stopReason": "end_turn"}),
-    event("metadata", {"usage": {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}, "metrics": {"latencyMs": 1}}),
+    event(
+        "metadata", {"usage": {"inputTokens": 11, "outputTokens": 7, "totalTokens": 18}, "metrics": {"latencyMs": 1}}
+    ),
 )
 SAID = [{"role": "user", "content": [{"text": "hi"}]}]
 

@@ -35,7 +35,7 @@ def listen(exchange: Exchange, response: Any) -> None:
         exchange.end("broken", error)
     else:
         _exchanges[id(reader)] = exchange
-        reader.__class__ = _recorded_class(type(reader))
+        reader.__class__ = _recorded_class(reader.__class__)
 
 
 class _Recorded:
@@ -44,8 +44,8 @@ class _Recorded:
     __slots__ = ()
 
     def feed_data(self, data: bytes, *size: int) -> Any:
-        if (exchange := _exchanges.get(id(self))) is not None and data:
-            exchange.received(data)
+        if (known := _exchanges.get(id(self))) is not None and data:
+            known.received(data)
         return super().feed_data(data, *size)  # type: ignore[misc]  # of the class that it is mixed into
 
     def feed_eof(self) -> None:
@@ -67,25 +67,27 @@ class _Recorded:
             raise
 
     def _end(self, ended: str, error: BaseException | None = None) -> None:
-        if (exchange := _exchanges.pop(id(self), None)) is not None:
-            exchange.end(ended, error)
+        if (known := _exchanges.pop(id(self), None)) is not None:
+            known.end(ended, error)
 
     def __del__(self) -> None:
-        if (exchange := _exchanges.pop(id(self), None)) is not None:
-            abandon(exchange)
+        if (known := _exchanges.pop(id(self), None)) is not None:
+            abandon(known)
 
 
 @cache
-def _recorded_class(kind: type) -> type:
+def _recorded_class(kind: Any) -> type:
     return type(kind.__name__, (_Recorded, kind), {"__slots__": (), "__module__": kind.__module__})
 
 
 class _Served:
     """Mixed in before StreamReader: whoever waits for more is given the next chunk of the record."""
 
-    _pieces: Iterator[bytes]
-    _broken: BaseException | None
-    _chunked: bool
+    def __init__(self, pieces: Iterator[bytes], broken: BaseException | None, *, chunked: bool) -> None:
+        super().__init__(_Connected(), limit=2**16, loop=asyncio.get_running_loop())  # type: ignore[call-arg]
+        self._pieces = pieces
+        self._broken = broken
+        self._chunked = chunked
 
     async def _wait(self, _: str) -> None:
         await asyncio.sleep(0)
@@ -125,17 +127,16 @@ class _Connected:
 
 
 @cache
-def _served_class() -> type:
+def _served_class() -> Any:
     return type("StreamReader", (_Served, importlib.import_module("aiohttp").StreamReader), {})
 
 
 def served_reader(client: Client, response: HttpResponse, *, inflates: bool) -> Any:
     """A StreamReader over the recorded body; ``inflates``: decompressed, as the session does it."""
-    reader = _served_class()(_Connected(), limit=2**16, loop=asyncio.get_running_loop())
     pieces = inflated(response) if inflates else ((chunk.after_ns, chunk.data) for chunk in response.chunks)
-    reader._pieces = (data for _, data in pieces if data)
-    reader._broken = revived(client, response.error) if response.ended == "broken" else None
-    reader._chunked = any(name.lower() == "transfer-encoding" for name, _ in response.headers)
-    if not response.chunks and reader._broken is None:
+    broken = revived(client, response.error) if response.ended == "broken" else None
+    chunked = any(name.lower() == "transfer-encoding" for name, _ in response.headers)
+    reader = _served_class()((data for _, data in pieces if data), broken, chunked=chunked)
+    if not response.chunks and broken is None:
         reader.feed_eof()
     return reader

@@ -7,6 +7,7 @@ from typing import Any, Mapping
 
 from tracer.http.client import Client
 
+
 class HttpError(Exception):
     """A model call that was answered with an error. For the record alone: the user's SDK raises its own."""
 

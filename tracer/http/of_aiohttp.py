@@ -44,8 +44,12 @@ class Aiohttp:
     names = Names(timeout="SocketTimeoutError", refused="ClientConnectorError", broken="ServerDisconnectedError")
 
     def __init__(self, request: Any, *, inflates: bool) -> None:
-        self._request = request
+        self._request: Any = request
         self._inflates = inflates
+
+    def forget(self) -> None:
+        """Let go of the request, which holds its response: one that nobody reads on must be collected."""
+        self._request = None
 
     def is_own(self, error: BaseException) -> bool:
         return isinstance(error, (_errors().ClientError, TimeoutError, OSError))
@@ -60,18 +64,19 @@ class Aiohttp:
         error: BaseException | None = None
         if not isinstance(kind, type) or not issubclass(kind, (known.ClientError, TimeoutError, OSError)):
             return None
+        make: Any = kind
         if issubclass(kind, known.UnixClientConnectorError):
-            error = kind("", self._request.connection_key, OSError(*_numbered(words)))
+            error = make("", self._request.connection_key, OSError(*_numbered(words)))
         elif issubclass(kind, known.ClientConnectorCertificateError):
-            error = kind(self._request.connection_key, ValueError(words))
+            error = make(self._request.connection_key, ValueError(words))
         elif issubclass(kind, known.ClientConnectorError):
-            error = kind(self._request.connection_key, OSError(*_numbered(words)))
+            error = make(self._request.connection_key, OSError(*_numbered(words)))
         elif issubclass(kind, known.ClientResponseError):
-            error = kind(self._request.request_info, (), message=words)
+            error = make(self._request.request_info, (), message=words)
         elif issubclass(kind, OSError) and not issubclass(kind, TimeoutError):
-            error = kind(*_numbered(words))
+            error = make(*_numbered(words))
         elif kind is not known.ServerFingerprintMismatch:
-            error = kind(words) if words else kind()
+            error = make(words) if words else make()
         return error
 
     def told(self) -> Request:
@@ -196,6 +201,7 @@ async def _sent(request: Any, send: Callable[[Any], Awaitable[Any]], *, inflates
             with recorder.guard("record a response"):
                 exchange.answered(response.status, client.head_of(response))
                 listen(exchange, response)
+            client.forget()
             return response
         served = await in_thread(todo.answer) if isinstance(todo, Ask) else todo.response
         exchange.serve(served)

@@ -54,7 +54,9 @@ class Urllib3:
         if not isinstance(error, _part("exceptions").HTTPError):
             return str(error)
         told = getattr(error, "_message", None)  # what it says without the pool, whose text is an address in memory
-        return told if isinstance(told, str) else next((part for part in error.args if isinstance(part, str)), str(error))
+        return (
+            told if isinstance(told, str) else next((part for part in error.args if isinstance(part, str)), str(error))
+        )
 
     def made(self, name: str, words: str) -> BaseException | None:
         for module in (_part("exceptions"), http.client, builtins):
@@ -229,5 +231,5 @@ def _listen(exchange: Exchange, response: Any) -> None:
     if response.length_remaining == 0 and not response.chunked:
         exchange.end()
         return
-    response.__class__ = recorded_class(type(response))
+    response.__class__ = recorded_class(response.__class__)
     response._exchange = exchange  # noqa: SLF001 - of the class that it has now

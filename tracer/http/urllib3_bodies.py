@@ -28,6 +28,8 @@ class _Recorded:
     _exchange: Exchange
     #: Collected while it was open: from then on only a note may be left.
     _dropped = False
+    #: Between two chunks, where urllib3 closes the response before it says why.
+    _between = False
 
     def _raw_read(self, *args: Any, **kwargs: Any) -> Any:
         data = super()._raw_read(*args, **kwargs)  # type: ignore[misc]  # of the class that it is mixed into
@@ -43,7 +45,11 @@ class _Recorded:
         return data
 
     def _update_chunk_length(self) -> None:
-        super()._update_chunk_length()  # type: ignore[misc]
+        self._between = True
+        try:
+            super()._update_chunk_length()  # type: ignore[misc]
+        finally:
+            self._between = False
         if self.chunk_left == 0:  # type: ignore[attr-defined]
             self._exchange.end()
 
@@ -71,7 +77,7 @@ class _Recorded:
             self._stop()
 
     def _stop(self) -> None:
-        if not self._dropped:
+        if not self._dropped and not self._between:
             self._exchange.end("closed")
 
     def __del__(self) -> None:
@@ -81,7 +87,7 @@ class _Recorded:
 
 
 @cache
-def recorded_class(kind: type) -> type:
+def recorded_class(kind: Any) -> type:
     """The class of a response that is recorded as it is read."""
     return type(kind.__name__, (_Recorded, kind), {"__module__": kind.__module__})
 
