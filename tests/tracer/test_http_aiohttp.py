@@ -216,6 +216,7 @@ class TestAStream:
         step = records.only()
         assert (step.outcome, records.given(step).ended) == ("cancelled", "broken")
 
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the connection is dropped as well
     def test_that_is_dropped_without_being_closed_is_not_lost(self, server, records):
         server.next(Reply(gates={2: threading.Event()}))
 

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 from tracer import codec, providers, recorder
 from tracer.catalogue import Target
 from tracer.context import CURRENT, ActiveStep
-from tracer.http import clean
+from tracer.http import attempts, clean
+from tracer.http.attempts import Attempt
 from tracer.http.client import Client, Request
 from tracer.http.faults import HttpError, named
 from tracer.http.inflate import encodings_of, inflated
@@ -51,8 +52,12 @@ class Reading:
 class Exchange:
     """What is being recorded of one request of a client."""
 
-    def __init__(self, client: Client, reading: Reading, step: ActiveStep) -> None:
+    def __init__(
+        self, client: Client, request: Request, reading: Reading, step: ActiveStep, made: Attempt | None
+    ) -> None:
         self.client = client
+        self._request = request
+        self._attempt = made
         self.step = step
         self.format = reading.format
         self.content = reading.content
@@ -97,6 +102,8 @@ class Exchange:
         if self._close_once():
             with recorder.guard("record a failed HTTP exchange"):
                 self.step.describe(call=self._who())
+                if self.client.is_own(error):
+                    self._may_be_tried_again(type(error).__name__)
                 # Written as a wire value, for an exception of a client can't be restored where that isn't imported.
                 kept = None
                 if self.client.is_own(error):
@@ -118,7 +125,14 @@ class Exchange:
             self.fail(error)
             raise
 
+    def _may_be_tried_again(self, after: int | str) -> None:
+        attempts.failed(self.step.parent, self._request, self.step, self._attempt, after)
+
     def _finish(self, response: HttpResponse, error: BaseException | None, *, after_ns: int) -> None:
+        if attempts.is_retryable(response.status):
+            self._may_be_tried_again(response.status)
+        elif error is not None and self.client.is_own(error):
+            self._may_be_tried_again(type(error).__name__)
         pieces = list(inflated(response))
         if self.format is not None:
             facts = facts_of(self.format, response, pieces, after_ns=after_ns)
@@ -186,13 +200,16 @@ def begin(client: Client, request: Request | None) -> Exchange | None:
     if request is not None:
         with recorder.guard("read a request"):
             reading = _read(request)
-    if reading is None:
+    if reading is None or request is None:
         if parent.trace.player is not None:
             raise ReplayStopped("a request can't be read, and a replay sends nothing that it was not asked about")
         return None
-    attrs = None if reading.asked is None else {"model": reading.asked.model}
+    made = attempts.taken(parent, request)
+    attrs: dict[str, Any] = {} if reading.asked is None else {"model": reading.asked.model}
+    if made is not None:
+        attrs["tags"] = made.tags
     step = recorder.open(reading.name, reading.kind, value=reading.value, identity_of=reading.matched, attrs=attrs)
-    return None if step is None else Exchange(client, reading, step)
+    return None if step is None else Exchange(client, request, reading, step, made)
 
 
 def _read(request: Request) -> Reading:
