@@ -106,6 +106,19 @@ class TestAModelCall:
         assert asyncio.run(look_up()) == (200, 1)
         assert [records.given(step).status for step in records.steps("http")] == [302, 200]
 
+    def test_takes_the_trace_along_where_it_stays_at_home(self, server, records):
+        @workflow
+        async def look_up():
+            async with aiohttp.ClientSession() as client:
+                await client.get(f"{server.url}/kv")
+                await client.get(f"{server.url}/kv", headers={"traceparent": "mine"})
+                await client.post(f"{server.url}/chat/completions", json=QUESTION)
+
+        asyncio.run(look_up())
+        told = [seen.headers.get("traceparent", "") for seen in server.seen]
+        trace = records.trace()
+        assert told == [f"00-{trace.trace_id}-{records.steps('http')[0].step_id}-01", "mine", ""]
+
     def test_goes_through_the_middlewares_of_the_session_first(self, server, records):
         async def signed(request, send):
             request.headers["x-signed"] = "yes"

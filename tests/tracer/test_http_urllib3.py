@@ -155,6 +155,19 @@ class TestAModelCall:
             (pool,) = session.get_adapter(server.url).poolmanager.pools._container.values()
             assert (pool.num_requests, pool.num_connections) == (2, 1)
 
+    def test_takes_the_trace_along_where_it_stays_at_home(self, server, records):
+        @workflow
+        def look_up():
+            with requests.Session() as session:
+                session.get(f"{server.url}/kv")
+                session.get(f"{server.url}/kv", headers={"Traceparent": "mine"})
+                session.post(f"{server.url}/chat/completions", json=QUESTION)
+
+        look_up()
+        told = [seen.headers.get("traceparent", "") for seen in server.seen]
+        trace = records.trace()
+        assert told == [f"00-{trace.trace_id}-{records.steps('http')[0].step_id}-01", "mine", ""]
+
     def test_that_is_redirected_is_one_step_for_each_hop(self, server, records):
         server.next(Reply(status=302, headers={"location": "/v1/models"}, body=b""))
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 from functools import wraps
+from types import FunctionType
 from typing import Any, Callable
 
 from tracer.context import CURRENT, SETTLERS
 from tracer.guard import guard
+from tracer.http.client import is_below
 from tracer.http.exchange import settle
 from tracer.imports import when_imported
 
@@ -24,9 +26,13 @@ _hooked: dict[Place, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 
 
 def install() -> None:
-    """Catch requests from now on, in packages already imported and in those imported later. Imports none itself."""
+    """Catch requests from now on, in packages already imported and in those imported later. Imports none itself.
+
+    Every workflow asks for it: who patched a client before us, for the length of a test say, takes our hook away when
+    he puts back what he had found.
+    """
     global _listening, _installed  # noqa: PLW0603 - the state of this process
-    if _installed:
+    if _installed and not any(map(_was_taken, _hooked)):
         return
     with _lock:
         _installed = True
@@ -63,8 +69,17 @@ def _hook_package(module: Any) -> None:
             _HOOKS[module.__name__](module)
 
 
+def _was_taken(place: Place) -> bool:
+    """Whether a client has its own method again. (A wrapper that somebody put on top of ours is not its own.)"""
+    method = getattr(*place)
+    if method is _hooked[place][0] or not isinstance(method, FunctionType):
+        return False
+    package = sys.modules[place[0].__module__.partition(".")[0]]
+    return method.__code__.co_filename.startswith(tuple(package.__path__))
+
+
 def _hook(client: type, name: str, ours: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    if (client, name) in _hooked:
+    if (client, name) in _hooked and not _was_taken((client, name)):
         return
     method = getattr(client, name)
     made = ours(method)
@@ -80,7 +95,8 @@ def _hook_httpx(module: Any) -> None:
             @wraps(method)
             def transport_for_url(self: Any, url: Any) -> Any:
                 transport = method(self, url)
-                return recording(module, transport) if _installed and CURRENT.get() is not None else transport
+                is_ours = _installed and CURRENT.get() is not None and not is_below()
+                return recording(module, transport) if is_ours else transport
 
             return transport_for_url
 

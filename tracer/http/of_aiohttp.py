@@ -182,6 +182,8 @@ def recording(method: Callable[..., Any], is_on: Callable[[], bool]) -> Callable
 
 
 async def _sent(request: Any, send: Callable[[Any], Awaitable[Any]], *, inflates: bool) -> Any:
+    if is_below():  # put in twice, by a hook of ours below somebody's that could not be seen through
+        return await send(request)
     client = Aiohttp(request, inflates=inflates)
     told = told_by(client.told)
     exchange = begin(client, told)
