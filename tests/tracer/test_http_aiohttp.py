@@ -110,9 +110,13 @@ class TestAModelCall:
         @workflow
         async def look_up():
             async with aiohttp.ClientSession() as client:
-                await client.get(f"{server.url}/kv")
-                await client.get(f"{server.url}/kv", headers={"traceparent": "mine"})
-                await client.post(f"{server.url}/chat/completions", json=QUESTION)
+                for sent in (
+                    client.get(f"{server.url}/kv"),
+                    client.get(f"{server.url}/kv", headers={"traceparent": "mine"}),
+                    client.post(f"{server.url}/chat/completions", json=QUESTION),
+                ):
+                    async with sent as response:
+                        await response.read()
 
         asyncio.run(look_up())
         told = [seen.headers.get("traceparent", "") for seen in server.seen]
