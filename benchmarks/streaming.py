@@ -4,9 +4,9 @@
 
 A client reads streams of 21 events from a server in another process, one after the other over a kept connection, with
 capture and without, in fresh child processes by turns. The server thinks for 30 ms before each. Times are wall time,
-for waiting is what is measured, and beside it the CPU of the reading thread until the first piece, which does not depend on
-what else the machine does. Of each process the median over its streams; shown are median (best to worst) over the
-rounds, and of what recording adds the same over the differences within a round.
+for waiting is what is measured, and beside it the CPU of the reading thread until the first piece, which hardly
+depends on what else the machine does. Of each process the median over its streams; shown are median (best to worst)
+over the rounds, and of what recording adds the same over the differences within a round.
 """
 
 from __future__ import annotations
