@@ -376,6 +376,41 @@ class TestASubstitutedCall:
         step = records.only()
         assert (step.origin, step.call.model_asked, step.call.model) == ("substituted", "gpt-9", MODEL)
 
+    @pytest.mark.parametrize("body", [QUESTION, STREAMED], ids=["plain", "streamed"])
+    def test_to_another_model_of_the_same_provider_goes_where_it_was_going(self, body, server, records):
+        target = Target("cheap", model="gpt-9-mini")
+        with under(Playing(chat=Run(target=target, origin="substituted"))):
+            _, content = ask(server.url, body, headers={"authorization": "Bearer mine"})
+        (seen,) = server.seen
+        assert b"Hello" in content
+        assert (seen.body, seen.headers["authorization"]) == ({**body, "model": "gpt-9-mini"}, "Bearer mine")
+        assert (records.only().origin, records.only().call.usage.input_tokens) == ("substituted", 11)
+
+    @pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+    def test_to_an_endpoint_of_another_format_is_translated(self, streamed, server, records):
+        asked = {**QUESTION, "max_tokens": 9, "stream": streamed}
+        said = {"type": "text", "text": "Hello"}
+        answer = {"model": "claude", "role": "assistant", "content": [said], "stop_reason": "end_turn", "usage": {}}
+        events = [
+            {"type": "message_start", "message": {**answer, "content": []}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+            {"type": "message_stop"},
+        ]
+        body = json.dumps(answer).encode()
+        if streamed:
+            body = b"".join(b"event: %s\ndata: %s\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in events)
+        kind = "text/event-stream" if streamed else "application/json"
+        server.next(Reply(body=body, headers={"content-type": kind}))
+        target = Target("claude", base_url=server.url, format="anthropic")
+        with under(Playing(chat=Run(target=target, origin="substituted"))):
+            _, content = ask(GONE, asked)
+        assert server.seen[0].path == "/v1/messages"
+        assert b'"choices"' in content
+        assert b"Hello" in content
+        assert records.given(records.only()).raw == content
+
     def test_asks_a_python_callable_and_wears_the_clients_format(self, records):
         with under(Playing(chat=Run(target=Target("mine", call=lambda _: "classified", price=FREE)))):
             _, content = ask(GONE)

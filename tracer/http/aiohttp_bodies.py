@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from functools import cache
-from typing import Any, Iterator
+from typing import Any, AsyncIterator
 
 from tracer.http.client import Client
 from tracer.http.exchange import Exchange, abandon
@@ -81,36 +81,33 @@ def _recorded_class(kind: Any) -> type:
 
 
 class _Served:
-    """Mixed in before StreamReader: whoever waits for more is given the next chunk of the record."""
+    """Mixed in before StreamReader: whoever waits for more is given the next piece."""
 
-    def __init__(self, pieces: Iterator[bytes], broken: BaseException | None, *, chunked: bool) -> None:
+    def __init__(self, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
         super().__init__(_Connected(), limit=2**16, loop=asyncio.get_running_loop())  # type: ignore[call-arg]
         self._pieces = pieces
-        self._broken = broken
         self._chunked = chunked
 
     async def _wait(self, _: str) -> None:
         await asyncio.sleep(0)
-        self._more()
+        reader: Any = self
+        try:
+            data = await anext(self._pieces, None)
+        except BaseException as error:
+            reader.set_exception(error)
+            raise
+        if data is None:
+            reader.feed_eof()
+            return
+        if self._chunked:
+            reader.begin_http_chunk_receiving()
+        reader.feed_data(data)
+        if self._chunked:
+            reader.end_http_chunk_receiving()
 
     async def wait_eof(self) -> None:
         while not self.is_eof():  # type: ignore[attr-defined]  # of the class that it is mixed into
             await self._wait("wait_eof")
-
-    def _more(self) -> None:
-        reader: Any = self
-        data = next(self._pieces, None)
-        if data is not None:
-            if self._chunked:
-                reader.begin_http_chunk_receiving()
-            reader.feed_data(data)
-            if self._chunked:
-                reader.end_http_chunk_receiving()
-        elif self._broken is not None:
-            reader.set_exception(self._broken)
-            raise self._broken
-        else:
-            reader.feed_eof()
 
 
 class _Connected:
@@ -131,12 +128,15 @@ def _served_class() -> Any:
     return type("StreamReader", (_Served, importlib.import_module("aiohttp").StreamReader), {})
 
 
-def served_reader(client: Client, response: HttpResponse, *, inflates: bool) -> Any:
-    """A StreamReader over the recorded body; ``inflates``: decompressed, as the session does it."""
-    pieces = inflated(response) if inflates else ((chunk.after_ns, chunk.data) for chunk in response.chunks)
-    broken = revived(client, response.error) if response.ended == "broken" else None
-    chunked = any(name.lower() == "transfer-encoding" for name, _ in response.headers)
-    reader = _served_class()((data for _, data in pieces if data), broken, chunked=chunked)
-    if not response.chunks and broken is None:
-        reader.feed_eof()
-    return reader
+async def pieces_of(client: Client, response: HttpResponse, *, inflates: bool) -> AsyncIterator[bytes]:
+    """A recorded body, chunk by chunk, up to where it broke if it did; ``inflates``: decompressed, as a session does."""
+    for _, data in inflated(response) if inflates else ((chunk.after_ns, chunk.data) for chunk in response.chunks):
+        if data:
+            yield data
+    if response.ended == "broken":
+        raise revived(client, response.error)
+
+
+def served_reader(head: HttpResponse, pieces: AsyncIterator[bytes]) -> Any:
+    """A StreamReader that reads these pieces."""
+    return _served_class()(pieces, chunked=any(name.lower() == "transfer-encoding" for name, _ in head.headers))

@@ -11,19 +11,21 @@ import builtins
 import importlib
 import inspect
 import re
+from dataclasses import replace
 from functools import cache, partial, wraps
 from http import HTTPStatus
-from typing import Any, Awaitable, Callable
+from typing import Any, AsyncIterator, Awaitable, Callable
 
 from tracer import recorder
 from tracer.context import CURRENT
-from tracer.http.aiohttp_bodies import listen, served_reader
+from tracer.http.aiohttp_bodies import listen, pieces_of, served_reader
 from tracer.http.answer import Ask, Send, plan
 from tracer.http.client import Names, Request, is_below, sending
+from tracer.http.elsewhere import EVENT_STREAM, Translation
 from tracer.http.exchange import OF_COMPRESSED, begin, told_by
 from tracer.http.outgoing import headers_for
 from tracer.http.reach import in_thread, reach_async
-from tracer.wire import HttpResponse
+from tracer.wire import Chunk, HttpResponse
 
 _ERRNO = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
 
@@ -90,6 +92,12 @@ class Aiohttp:
         headers = tuple((str(name).lower(), value) for name, value in request.headers.items())
         return Request(request.method, str(request.url), headers, content)
 
+    async def change(self, request: Request) -> None:
+        """Make of the client's request, which goes to the same host, the one that ``request`` says."""
+        own = self._request
+        own.url = importlib.import_module("yarl").URL(request.url, encoded=True)
+        await own.update_body(request.content)
+
     async def elsewhere(self, request: Request) -> Any:
         """The answer to a request that goes to another host, without this session's headers, cookies and connector."""
         known, own = _aiohttp(), self._request.session
@@ -106,6 +114,16 @@ class Aiohttp:
         finally:
             session.detach()
 
+    async def sent(self, todo: Send, more: dict[str, str], send: Callable[[Any], Awaitable[Any]]) -> Any:
+        """The answer to what is to be sent, with headers that it lacks."""
+        if not todo.elsewhere:
+            self._request.headers.update(more)
+            if todo.changed:
+                await self.change(todo.request)
+            return await send(self._request)
+        response = await self.elsewhere(replace(todo.request, headers=(*todo.request.headers, *more.items())))
+        return response if todo.translation is None else await self.translated(response, todo.translation)
+
     def head_of(self, response: Any) -> list[tuple[str, str]]:
         """The headers that are true of the body as it is read."""
         pairs = response.headers.items()
@@ -114,6 +132,19 @@ class Aiohttp:
 
     def served(self, response: HttpResponse) -> Any:
         """aiohttp's own response, which reads from the record."""
+        return self.made_of(response, pieces_of(self, response, inflates=self._inflates))
+
+    async def translated(self, response: Any, translation: Translation) -> Any:
+        """The response in the SDK's own format: a whole one read and dressed, a stream turned as it comes."""
+        headers = tuple((str(name).lower(), value) for name, value in response.headers.items())
+        if translation.is_stream(response.status, dict(headers)):
+            head = HttpResponse(response.status, (("Content-Type", EVENT_STREAM),), ())
+            return self.made_of(head, translation.turned_async(_read_from(response)))
+        read = await response.read()
+        return self.served(translation.whole(HttpResponse(response.status, headers, (Chunk(0, read),))))
+
+    def made_of(self, response: HttpResponse, pieces: AsyncIterator[bytes]) -> Any:
+        """aiohttp's own response, which reads these pieces."""
         known, request = _aiohttp(), self._request
         given = {
             "writer": None,
@@ -133,9 +164,15 @@ class Aiohttp:
         made._headers = _headers(response)  # noqa: SLF001 - what its start() sets, which reads from a connection
         made._raw_headers = tuple((n.encode(), v.encode("latin-1", "replace")) for n, v in response.headers)  # noqa: SLF001
         made._closed = False  # noqa: SLF001
-        made.content = served_reader(self, response, inflates=self._inflates)
+        made.content = served_reader(response, pieces)
         made.content.on_eof(made._response_eof)  # noqa: SLF001
         return made
+
+
+async def _read_from(response: Any) -> AsyncIterator[bytes]:
+    async with response:  # which is nobody else's to close
+        async for data in response.content.iter_any():
+            yield data
 
 
 class _Written:
@@ -195,11 +232,10 @@ async def _sent(request: Any, send: Callable[[Any], Awaitable[Any]], *, inflates
         todo = plan(exchange, told)
         if isinstance(todo, Send):
             await reach_async(todo.request.url)
-            if not todo.elsewhere:
-                request.headers.update(headers_for(told, exchange.step))
+            more = headers_for(todo.request, exchange.step)
             exchange.sent()
             with sending():
-                response = await (client.elsewhere(todo.request) if todo.elsewhere else send(request))
+                response = await client.sent(todo, more, send)
             with recorder.guard("record a response"):
                 exchange.answered(response.status, client.head_of(response))
                 listen(exchange, response)

@@ -12,17 +12,20 @@ import importlib
 import inspect
 import re
 import socket
+from dataclasses import replace
 from functools import cache, wraps
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 from tracer import recorder
 from tracer.context import CURRENT
 from tracer.http.answer import Send, Serve, plan
 from tracer.http.client import Names, Request, is_below, sending
+from tracer.http.elsewhere import EVENT_STREAM, Translation
 from tracer.http.exchange import Exchange, begin, told_by
 from tracer.http.outgoing import headers_for
 from tracer.http.reach import reach
-from tracer.http.urllib3_bodies import body_of, recorded_class
+from tracer.http.urllib3_bodies import body_of, pieces_of, recorded_class
+from tracer.wire import Chunk, HttpResponse
 
 _PORTS = {"http": 80, "https": 443}
 _ERRNO = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
@@ -110,6 +113,13 @@ class Urllib3:
         headers.update(more)
         return {**self._arguments, "headers": headers}
 
+    def changed(self, request: Request, more: dict[str, str]) -> dict[str, Any]:
+        """The arguments for a request that goes to the same host in place of the original one."""
+        target = request.url[len(_origin(request.url)) :]
+        headers = dict(request.headers) | more
+        sent = {"method": request.method, "url": target, "body": request.content, "headers": headers, "chunked": False}
+        return {**self._arguments, **sent}
+
     def elsewhere(self, request: Request) -> Any:
         """The answer to a request that goes to another host than this pool's."""
         manager = importlib.import_module("urllib3").PoolManager()
@@ -125,10 +135,23 @@ class Urllib3:
         response.retries = given["retries"]
         return response
 
-    def served(self, response: Any) -> Any:
+    def served(self, response: HttpResponse) -> Any:
+        """urllib3's own response, which reads from the record."""
+        return self.made_of(response, pieces_of(self, response))
+
+    def translated(self, response: Any, translation: Translation) -> Any:
+        """The response in the SDK's own format: a whole one read and dressed, a stream turned as it comes."""
+        headers = tuple((name.lower(), value) for name, value in response.headers.items())
+        if translation.is_stream(response.status, dict(headers)):
+            head = HttpResponse(response.status, (("Content-Type", EVENT_STREAM), ("Transfer-Encoding", "chunked")), ())
+            return self.made_of(head, translation.turned(response.stream(None, decode_content=True)))
+        read = response.read(decode_content=True)
+        return self.served(translation.whole(HttpResponse(response.status, headers, (Chunk(0, read),))))
+
+    def made_of(self, head: HttpResponse, pieces: Iterator[bytes]) -> Any:
         """urllib3's own response, over bytes that read as if they came from the network."""
         given = self._arguments
-        original = http.client.HTTPResponse(body_of(self, response), method=given["method"])
+        original = http.client.HTTPResponse(body_of(head, pieces), method=given["method"])
         original.begin()
         made = _part("response").HTTPResponse(
             body=original,
@@ -211,10 +234,13 @@ def _sent(pool: Any, method: Callable[..., Any], arguments: dict[str, Any]) -> A
 
 
 def _response(client: Urllib3, pool: Any, method: Callable[..., Any], exchange: Exchange, todo: Send) -> Any:
+    more = headers_for(todo.request, exchange.step)
     if todo.elsewhere:
-        response = client.elsewhere(todo.request)
+        response = client.elsewhere(replace(todo.request, headers=(*todo.request.headers, *more.items())))
+        if todo.translation is not None:
+            response = client.translated(response, todo.translation)
     else:
-        arguments = client.with_headers(headers_for(todo.request, exchange.step))
+        arguments = client.changed(todo.request, more) if todo.changed else client.with_headers(more)
         response = method(pool, **{**arguments, "preload_content": False})
     with recorder.guard("record a response"):
         _listen(exchange, response)

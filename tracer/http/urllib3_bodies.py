@@ -121,23 +121,29 @@ class _Socket:
         return io.BufferedReader(_Wire(self._pieces))
 
 
-def body_of(client: Client, response: HttpResponse) -> Any:
-    """What http.client reads a response from: its head in one piece, then each recorded chunk as one."""
-    return _Socket(_on_the_wire(client, response))
-
-
-def _on_the_wire(client: Client, response: HttpResponse) -> Iterator[bytes]:
-    try:
-        phrase = HTTPStatus(response.status).phrase
-    except ValueError:
-        phrase = ""
-    lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in response.headers)]
-    yield "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
-    chunked = any(name.lower() == _CHUNKED and "chunked" in value.lower() for name, value in response.headers)
+def pieces_of(client: Client, response: HttpResponse) -> Iterator[bytes]:
+    """A recorded body, chunk by chunk, up to where it broke if it did."""
     for chunk in response.chunks:
-        if chunk.data:
-            yield b"%x\r\n%s\r\n" % (len(chunk.data), chunk.data) if chunked else chunk.data
+        yield chunk.data
     if response.ended == "broken":
         raise revived(client, response.error)
+
+
+def body_of(head: HttpResponse, pieces: Iterator[bytes]) -> Any:
+    """What http.client reads a response from: ``head`` in one piece, then each of ``pieces`` as one."""
+    return _Socket(_on_the_wire(head, pieces))
+
+
+def _on_the_wire(head: HttpResponse, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        phrase = HTTPStatus(head.status).phrase
+    except ValueError:
+        phrase = ""
+    lines = [f"HTTP/1.1 {head.status} {phrase}", *(f"{name}: {value}" for name, value in head.headers)]
+    yield "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+    chunked = any(name.lower() == _CHUNKED and "chunked" in value.lower() for name, value in head.headers)
+    for data in pieces:
+        if data:
+            yield b"%x\r\n%s\r\n" % (len(data), data) if chunked else data
     if chunked:
         yield b"0\r\n\r\n"
