@@ -129,7 +129,7 @@ def _served_class() -> Any:
 
 
 async def pieces_of(client: Client, response: HttpResponse, *, inflates: bool) -> AsyncIterator[bytes]:
-    """A recorded body, chunk by chunk, up to where it broke if it did; ``inflates``: decompressed, as a session does."""
+    """A recorded body, chunk by chunk, up to where it broke if it did. ``inflates``: decompressed."""
     for _, data in inflated(response) if inflates else ((chunk.after_ns, chunk.data) for chunk in response.chunks):
         if data:
             yield data

@@ -26,9 +26,9 @@ _JSON = (("content-type", "application/json"),)
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this request; ``elsewhere``: not through the client's transport, which may know only its own host. ``changed``
-    says that it is not the client's own any more. ``translation`` is what becomes of the answer, where it comes in
-    another format than the client's."""
+    """Send this request; ``elsewhere``: not through the client's transport, which may know only its own host.
+    ``changed`` says that it is not the client's own any more. ``translation`` is what becomes of the answer, where it
+    comes in another format than the client's."""
 
     request: Request
     changed: bool = False

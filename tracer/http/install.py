@@ -32,7 +32,7 @@ def install() -> None:
     he puts back what he had found.
     """
     global _listening, _installed  # noqa: PLW0603 - the state of this process
-    if _installed and not any(map(_was_taken, _hooked)):
+    if _installed and not any(map(_was_taken, tuple(_hooked))):
         return
     with _lock:
         _installed = True
