@@ -59,18 +59,20 @@ def _gzip() -> Feed:
 
 
 def _deflate() -> Feed:
+    head = b""
     chosen: Any = None
 
     def feed(data: bytes) -> bytes:
-        nonlocal chosen
-        if chosen is not None:
-            return bytes(chosen.decompress(data))
-        chosen = zlib.decompressobj()
-        try:
-            return bytes(chosen.decompress(data))
-        except zlib.error:  # many servers send it without zlib's head
-            chosen = zlib.decompressobj(-zlib.MAX_WBITS)
-            return bytes(chosen.decompress(data))
+        nonlocal head, chosen
+        if chosen is None:
+            head += data
+            if len(head) < 2:
+                return b""
+            # Many servers send it without zlib's head, which would name its method, 8, and be a multiple of 31.
+            has_head = head[0] & 15 == 8 and int.from_bytes(head[:2]) % 31 == 0
+            chosen = zlib.decompressobj(zlib.MAX_WBITS if has_head else -zlib.MAX_WBITS)
+            data = head
+        return bytes(chosen.decompress(data))
 
     return feed
 

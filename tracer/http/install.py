@@ -71,10 +71,11 @@ def _hook_package(module: Any) -> None:
 
 def _was_taken(place: Place) -> bool:
     """Whether a client has its own method again. (A wrapper that somebody put on top of ours is not its own.)"""
-    method = getattr(*place)
+    client, name = place
+    method = getattr(client, name)
     if method is _hooked[place][0] or not isinstance(method, FunctionType):
         return False
-    package = sys.modules[place[0].__module__.partition(".")[0]]
+    package = sys.modules[client.__module__.partition(".")[0]]
     return method.__code__.co_filename.startswith(tuple(package.__path__))
 
 
