@@ -24,7 +24,7 @@ from tracer.http.client import Names, Request, is_below, sending
 from tracer.http.elsewhere import EVENT_STREAM, Translation
 from tracer.http.exchange import OF_COMPRESSED, begin, told_by
 from tracer.http.outgoing import headers_for
-from tracer.http.reach import in_thread, reach_async
+from tracer.http.reach import in_thread, reach_async, tell
 from tracer.wire import Chunk, HttpResponse
 
 _ERRNO = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
@@ -225,6 +225,7 @@ async def _sent(request: Any, send: Callable[[Any], Awaitable[Any]], *, inflates
     told = told_by(client.told)
     exchange = begin(client, told)
     if exchange is None or told is None:
+        tell(request.method, str(request.url))
         await reach_async(str(request.url))
         request.headers.update(headers_for(told))
         return await send(request)

@@ -23,7 +23,7 @@ from tracer.http.client import Names, Request, is_below, sending
 from tracer.http.elsewhere import EVENT_STREAM, Translation
 from tracer.http.exchange import Exchange, begin, told_by
 from tracer.http.outgoing import headers_for
-from tracer.http.reach import reach
+from tracer.http.reach import reach, tell
 from tracer.http.urllib3_bodies import body_of, pieces_of, recorded_class
 from tracer.wire import Chunk, HttpResponse
 
@@ -213,8 +213,9 @@ def _sent(pool: Any, method: Callable[..., Any], arguments: dict[str, Any]) -> A
     told = told_by(client.told)
     exchange = begin(client, told)
     if exchange is None or told is None:
-        if told is not None:
-            reach(told.url)
+        url = arguments["url"] if told is None else told.url
+        tell(arguments["method"], url)
+        reach(url)
         return method(pool, **client.with_headers(headers_for(told)))
     with exchange.failing():
         todo = plan(exchange, told)

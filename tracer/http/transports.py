@@ -10,7 +10,7 @@ from tracer.http.client import sending
 from tracer.http.exchange import Exchange, begin, told_by
 from tracer.http.of_httpx import Httpx, httpx_of
 from tracer.http.outgoing import headers_for
-from tracer.http.reach import in_thread, reach, reach_async
+from tracer.http.reach import in_thread, reach, reach_async, tell
 from tracer.http.streams import streams_of
 from tracer.http.translating import translated, translated_async
 
@@ -26,6 +26,7 @@ class RecordingTransport:
         told = told_by(self._client.told, request)
         exchange = begin(self._client, told)
         if exchange is None or told is None:
+            tell(request.method, str(request.url))
             reach(str(request.url))
             return self._inner.handle_request(self._client.with_headers(request, headers_for(told)))
         with exchange.failing():
@@ -70,6 +71,7 @@ class AsyncRecordingTransport:
         told = told_by(self._client.told, request)
         exchange = begin(self._client, told)
         if exchange is None or told is None:
+            tell(request.method, str(request.url))
             await reach_async(str(request.url))
             return await self._inner.handle_async_request(self._client.with_headers(request, headers_for(told)))
         with exchange.failing():
