@@ -44,6 +44,8 @@ class Reply:
     before: threading.Event | None = None
     #: Close the connection after that many pieces of a stream.
     cut_after: int | None = None
+    #: Close the connection instead of answering.
+    hang_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         asked = json.loads(raw) if "json" in self.headers.get("content-type", "json") else raw
         reply = self._take(asked)
-        if reply.body is not None:
+        if reply.hang_up:
+            self.close_connection = True
+        elif reply.body is not None:
             self._answer(reply, reply.body)
         elif reply.status >= 400:
             error = {"message": f"no, {reply.status}", "type": "loopback", "code": None}

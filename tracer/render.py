@@ -11,6 +11,7 @@ from rich.tree import Tree
 
 from tracer import format as form
 from tracer import providers
+from tracer.attempts import attempts_in, first_of, in_words
 from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.model import PayloadRef, Status, Step, Trace, TraceSummary
 from tracer.plain import plain
@@ -68,10 +69,14 @@ def tree(trace: Trace, value_of: ValueOf | None = None) -> RenderableType:
     if root is None:
         return Text(f"{trace.trace_id}: nothing recorded yet")
     branches = {root.step_id: Tree(_step_line(root, value_of), guide_style="dim")}
+    calls = attempts_in(trace.steps)
     for step in trace.steps:
-        parent = branches.get(step.parent_id or "")
+        parent = branches.get(first_of(step) or "") or branches.get(step.parent_id or "")
         if step is not root:
-            branches[step.step_id] = (parent or branches[root.step_id]).add(_step_line(step, value_of))
+            line = _step_line(step, value_of)
+            if step.step_id in calls:
+                line.append(f"\n  {in_words(calls[step.step_id])}", style="dim")
+            branches[step.step_id] = (parent or branches[root.step_id]).add(line)
     return Group(_head(trace), branches[root.step_id])
 
 

@@ -6,14 +6,15 @@ import json
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, Callable
+from urllib.parse import urlsplit
 
 from tracer.catalogue import Target
 from tracer.context import CURRENT
 from tracer.errors import ConfigError
+from tracer.http.client import Request
 from tracer.http.elsewhere import Translation, address
 from tracer.http.exchange import NO_RESPONSE, Exchange
 from tracer.http.faults import revived, translated
-from tracer.http.streams import streams_of
 from tracer.messages import ChatAnswer
 from tracer.player import Answer, Raise, ReplayStopped
 from tracer.providers import provider_of
@@ -26,15 +27,13 @@ _JSON = (("content-type", "application/json"),)
 @dataclass(frozen=True, slots=True)
 class Send:
     """Send this request; ``elsewhere``: not through the client's transport, which may know only its own host.
-    ``translation`` is what becomes of the answer, where it comes in another format than the client's."""
+    ``changed`` says that it is not the client's own any more. ``translation`` is what becomes of the answer, where it
+    comes in another format than the client's."""
 
-    request: Any
+    request: Request
+    changed: bool = False
     elsewhere: bool = False
     translation: Translation | None = None
-
-    @property
-    def url(self) -> str:
-        return str(self.request.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +50,16 @@ class Serve:
     response: HttpResponse
 
 
-def plan(exchange: Exchange, request: Any) -> Send | Ask | Serve:
+def plan(exchange: Exchange, request: Request) -> Send | Ask | Serve:
     """What the player's decision means for this request. Raises what it says is to be raised."""
     decision = exchange.step.decision
     if isinstance(decision, Answer):
         response = _response_of(exchange, decision.value)
         if response.status == NO_RESPONSE:
-            raise revived(exchange.module, response.error)
+            raise revived(exchange.client, response.error)
         return Serve(response)
     if isinstance(decision, Raise):
-        raise translated(exchange.module, decision.error)
+        raise translated(exchange.client, decision.error)
     if decision.target is None or exchange.format is None:
         return Send(request)
     exchange.target = decision.target
@@ -68,13 +67,6 @@ def plan(exchange: Exchange, request: Any) -> Send | Ask | Serve:
         exchange.provider = "local"
         return Ask(_asker(exchange, decision.target.name, decision.target.call))
     return _readdressed(exchange, request, decision.target)
-
-
-def response_of(exchange: Exchange, response: HttpResponse) -> Any:
-    """The client's own Response, which reads from the record."""
-    module = exchange.module
-    stream = streams_of(module).served(module, response)
-    return module.Response(response.status, headers=list(response.headers), stream=stream)
 
 
 def _response_of(exchange: Exchange, value: Any) -> HttpResponse:
@@ -103,26 +95,18 @@ def _asker(exchange: Exchange, name: str, call: Callable[..., ChatAnswer | str])
     return answer
 
 
-def _readdressed(exchange: Exchange, request: Any, target: Target) -> Send:
+def _readdressed(exchange: Exchange, request: Request, target: Target) -> Send:
     """The request as it goes to another model: by the client's own transport only where that was to have it anyway."""
     assert exchange.format is not None
     assert exchange.asked is not None
-    headers = tuple(request.headers.multi_items())
     try:
         sent = address(
-            target, exchange.format, exchange.asked, url=str(request.url), headers=headers, content=exchange.content
+            target, exchange.format, exchange.asked, url=request.url, headers=request.headers, content=exchange.content
         )
     except ConfigError as error:
         # An SDK would take it for a failed connection, and try again.
         raise ReplayStopped(f"{exchange.step.path}: {error}") from error
-    extensions = dict(request.extensions)
-    if target.timeout_s is not None:
-        extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), target.timeout_s)
-    if not sent.own:
-        # Names the host by its address, and so belongs to the original one.
-        extensions.pop("sni_hostname", None)
-    made = exchange.module.Request(
-        "POST", sent.url, headers=list(sent.headers), content=sent.content, extensions=extensions
-    )
-    exchange.provider = provider_of(made.url.host, made.url.path)
-    return Send(made, elsewhere=not sent.own, translation=sent.translation)
+    made = Request("POST", sent.url, sent.headers, sent.content, target.timeout_s)
+    parts = urlsplit(sent.url)
+    exchange.provider = provider_of(parts.hostname or "", parts.path)
+    return Send(made, changed=True, elsewhere=not sent.own, translation=sent.translation)

@@ -23,6 +23,7 @@ _KEPT_OF_REQUEST = frozenset(
         "anthropic-beta",
         "anthropic-version",
         "x-stainless-retry-count",
+        "amz-sdk-request",
         "traceparent",
     }
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Mapping
+from typing import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tracer.catalogue import Target
@@ -25,6 +25,8 @@ _SPOKEN = {
     "anthropic": (MESSAGES, ()),
 }
 _DEPLOYMENT = re.compile(r"(?<=/deployments/)[^/]+")
+#: What a translated stream says it is.
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 #: Headers that are true of the original request only.
 _OF_THE_ORIGINAL = frozenset({"content-length", "content-encoding", "transfer-encoding", "host"})
 
@@ -43,6 +45,23 @@ class Translation:
     def whole(self, response: HttpResponse) -> HttpResponse:
         """A whole answer, not compressed."""
         return translate.answered(response, by=self.by, to=self.to, asked=self.asked)
+
+    def turned(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """A stream, decompressed, in the format ``to`` as it comes."""
+        turning = self.stream()
+        for data in pieces:
+            if turned := turning.feed(data):
+                yield turned
+        if rest := turning.end():
+            yield rest
+
+    async def turned_async(self, pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        turning = self.stream()
+        async for data in pieces:
+            if turned := turning.feed(data):
+                yield turned
+        if rest := turning.end():
+            yield rest
 
     def stream(self) -> translate.Turning:
         """What turns a stream, piece by piece."""

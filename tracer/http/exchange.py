@@ -8,14 +8,18 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
-from typing import Any, Iterator
+from typing import Any, Callable, Iterable, Iterator
+from urllib.parse import unquote, urlsplit
 
 from tracer import codec, providers, recorder
 from tracer.catalogue import Target
 from tracer.context import CURRENT, ActiveStep
-from tracer.http import clean
+from tracer.http import attempts, clean
+from tracer.http.attempts import Attempt
+from tracer.http.client import Client, Request
 from tracer.http.faults import HttpError, named
-from tracer.http.read import decoded, facts_of, is_compressed
+from tracer.http.inflate import encodings_of, inflated
+from tracer.http.read import facts_of
 from tracer.messages import ChatRequest
 from tracer.player import ReplayStopped
 from tracer.providers import Format, provider_of
@@ -25,7 +29,7 @@ from tracer.wire import Chunk, HttpRequest, HttpResponse
 #: The most that is kept of a body: a pipeline may download a model, and its memory is not ours to fill.
 KEPT_BYTES = 64 << 20
 #: Headers that are true of a compressed body only.
-_OF_COMPRESSED = frozenset({"content-encoding", "content-length"})
+OF_COMPRESSED = frozenset({"content-encoding", "content-length"})
 #: The status of an exchange in which the connection failed before there was a response.
 NO_RESPONSE = 0
 
@@ -46,10 +50,14 @@ class Reading:
 
 
 class Exchange:
-    """What is being recorded of one request. ``module`` is the client's: httpx or httpx2."""
+    """What is being recorded of one request of a client."""
 
-    def __init__(self, module: Any, reading: Reading, step: ActiveStep) -> None:
-        self.module = module
+    def __init__(
+        self, client: Client, request: Request, reading: Reading, step: ActiveStep, made: Attempt | None
+    ) -> None:
+        self.client = client
+        self._request = request
+        self._attempt = made
         self.step = step
         self.format = reading.format
         self.content = reading.content
@@ -69,9 +77,9 @@ class Exchange:
         """Times count from here: a launcher may have taken its time before."""
         self._sent_ns = time.perf_counter_ns()
 
-    def answered(self, response: Any) -> None:
-        self._status = response.status_code
-        self._headers = clean.response_headers(response.headers.multi_items())
+    def answered(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        self._status = status
+        self._headers = clean.response_headers(headers)
 
     def received(self, data: bytes) -> None:
         self._bytes += len(data)
@@ -83,7 +91,7 @@ class Exchange:
         if not self._close_once():
             return
         with recorder.guard("record an HTTP exchange"):
-            line: Any = None if error is None else named(error)
+            line: Any = None if error is None else named(self.client, error)
             if self._bytes > KEPT_BYTES:
                 ended, line = "cut", codec.Lossy("bytes", f"{self._bytes} bytes, of which the first are kept")
             response = HttpResponse(self._status, self._headers, tuple(self._chunks), ended, line)
@@ -94,11 +102,13 @@ class Exchange:
         if self._close_once():
             with recorder.guard("record a failed HTTP exchange"):
                 self.step.describe(call=self._who())
+                if self.client.is_own(error):
+                    self._may_be_tried_again(type(error).__name__)
                 # Written as a wire value, for an exception of a client can't be restored where that isn't imported.
-                is_transport = isinstance(error, self.module.TransportError)
-                self.step.fail(
-                    error, HttpResponse(NO_RESPONSE, (), (), "broken", named(error)) if is_transport else None
-                )
+                kept = None
+                if self.client.is_own(error):
+                    kept = HttpResponse(NO_RESPONSE, (), (), "broken", named(self.client, error))
+                self.step.fail(error, kept)
 
     def serve(self, response: HttpResponse) -> None:
         """This is the response, from the record or from a Python callable: nothing was sent."""
@@ -115,8 +125,15 @@ class Exchange:
             self.fail(error)
             raise
 
+    def _may_be_tried_again(self, after: int | str) -> None:
+        attempts.failed(self.step.parent, self._request, self.step, self._attempt, after)
+
     def _finish(self, response: HttpResponse, error: BaseException | None, *, after_ns: int) -> None:
-        pieces = list(decoded(self.module, response))
+        if attempts.is_retryable(response.status):
+            self._may_be_tried_again(response.status)
+        elif error is not None and self.client.is_own(error):
+            self._may_be_tried_again(type(error).__name__)
+        pieces = list(inflated(response))
         if self.format is not None:
             facts = facts_of(self.format, response, pieces, after_ns=after_ns)
             self.step.describe(call={**self._who(), **facts.call}, tags=facts.tags)
@@ -133,13 +150,13 @@ class Exchange:
 
     def _redactable(self, response: HttpResponse, pieces: list[tuple[int, bytes]]) -> HttpResponse:
         """The same response, uncompressed where its compressed bytes would hide a secret from redaction."""
-        if not is_compressed(response):
+        if not encodings_of(response):
             return response
         chunks = tuple(Chunk(at_ns, data) for at_ns, data in pieces)
         keeper = getattr(self.step.trace.recorder, "keeper", None)
         if keeper is None or not keeper.redactor.redact(codec.encode(chunks).data).paths:
             return response
-        headers = tuple(pair for pair in response.headers if pair[0].lower() not in _OF_COMPRESSED)
+        headers = tuple(pair for pair in response.headers if pair[0].lower() not in OF_COMPRESSED)
         return replace(response, headers=headers, chunks=chunks)
 
     def _who(self) -> dict[str, Any]:
@@ -166,47 +183,55 @@ class Exchange:
         return True
 
 
-def begin(module: Any, request: Any) -> Exchange | None:
+def told_by(read: Callable[..., Request], *parts: Any) -> Request | None:
+    """What a client is about to send, read by its adapter; None where that can't be told."""
+    with recorder.guard("read a request"):
+        return read(*parts)
+    return None  # the guard kept an error of ours from the caller
+
+
+def begin(client: Client, request: Request | None) -> Exchange | None:
     """Open a step for a request; None where it isn't recorded. A player may stop the whole replay here."""
     settle()
     parent = CURRENT.get()
     if parent is None or isinstance(parent.trace.recorder, Unrecorded):
         return None
     reading = None
-    with recorder.guard("read a request"):
-        reading = _read(module, request)
-    if reading is None:
+    if request is not None:
+        with recorder.guard("read a request"):
+            reading = _read(request)
+    if reading is None or request is None:
         if parent.trace.player is not None:
             raise ReplayStopped("a request can't be read, and a replay sends nothing that it was not asked about")
         return None
-    attrs = None if reading.asked is None else {"model": reading.asked.model}
+    made = attempts.taken(parent, request)
+    attrs: dict[str, Any] = {} if reading.asked is None else {"model": reading.asked.model}
+    if made is not None:
+        attrs["tags"] = made.tags
     step = recorder.open(reading.name, reading.kind, value=reading.value, identity_of=reading.matched, attrs=attrs)
-    return None if step is None else Exchange(module, reading, step)
+    return None if step is None else Exchange(client, request, reading, step, made)
 
 
-def _read(module: Any, request: Any) -> Reading:
-    try:
-        content: bytes | None = request.content
-    except module.RequestNotRead:
-        content = None  # a file being uploaded, say: reading it here would change how it is sent
-    url = request.url
-    wire_format = providers.find(request.method, url.host, url.path, content)
-    headers = clean.request_headers(request.headers.multi_items())
-    shown = clean.url(str(url))
-    body = clean.body(content or b"", request.headers.get("content-type", ""))
+def _read(request: Request) -> Reading:
+    parts = urlsplit(request.url)
+    # A file being uploaded, say, is not read: that would change how it is sent.
+    host, path, content = parts.hostname or "", unquote(parts.path), request.content
+    wire_format = providers.find(request.method, host, path, content)
+    shown = clean.url(request.url)
+    body = clean.body(content or b"", request.header("content-type"))
     if wire_format is not None:
         matched = (request.method, clean.target(shown), body)
     else:
         # Here ?key= may well say which thing is asked for, so nothing is left out; the record holds a keyed digest.
-        matched = (request.method, clean.target(str(url)), content)
+        matched = (request.method, clean.target(request.url), content)
     return Reading(
-        name=f"{request.method} {url.host}" if wire_format is None else wire_format.operation,
+        name=f"{request.method} {host}" if wire_format is None else wire_format.operation,
         kind="http" if wire_format is None else wire_format.kind,
-        provider=provider_of(url.host, url.path),
+        provider=provider_of(host, path),
         format=wire_format,
         asked=None if wire_format is None else wire_format.request(content or b""),
         content=content or b"",
-        value=HttpRequest(request.method, shown, headers, body),
+        value=HttpRequest(request.method, shown, clean.request_headers(request.headers), body),
         matched=matched,
     )
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Mapping
 
-#: What a fault that names no client's class becomes in one: first match wins.
-_OWN_CLASS: tuple[tuple[type[BaseException], str], ...] = (
-    (TimeoutError, "ReadTimeout"),
-    (ConnectionRefusedError, "ConnectError"),
-    (ConnectionError, "ReadError"),
-)
+from tracer.http.client import Client
 
 
 class HttpError(Exception):
@@ -39,30 +34,36 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def named(error: BaseException) -> str:
+def named(client: Client, error: BaseException) -> str:
     """An exception in one line, as wire.HttpResponse keeps it."""
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {client.words(error)}"
 
 
-def revived(module: Any, line: str | None) -> BaseException:
-    """The exception that broke a recorded body, as this client's class of that name; ReadError if it has none."""
-    name, _, message = (line or "").partition(": ")
-    kind = _class_of(module, name) or module.ReadError
-    error: BaseException = kind(message)
+def revived(client: Client, line: str | None) -> BaseException:
+    """The exception that broke a recorded body, as this client's class of that name, or else as what it says of a
+    broken connection."""
+    name, _, words = (line or "").partition(": ")
+    return client.made(name, words) or _own(client, client.names.broken, words)
+
+
+def translated(client: Client, error: BaseException) -> BaseException:
+    """The same failure as this client raises it: a ConnectTimeout is of its own class, so that SDKs know it."""
+    if type(error).__module__ != "builtins":
+        if client.is_own(error):
+            return error
+        if (own := client.made(type(error).__name__, str(error))) is not None:
+            return own
+    for kind, name in (
+        (TimeoutError, client.names.timeout),
+        (ConnectionRefusedError, client.names.refused),
+        (ConnectionError, client.names.broken),
+    ):
+        if isinstance(error, kind):
+            return _own(client, name, str(error))
     return error
 
 
-def translated(module: Any, error: BaseException) -> BaseException:
-    """The same failure as this client raises it: a ConnectTimeout is of its own class, so that SDKs know it."""
-    kind = _class_of(module, type(error).__name__) or next(
-        (getattr(module, name) for known, name in _OWN_CLASS if isinstance(error, known)), None
-    )
-    if kind is None or isinstance(error, kind):
-        return error
-    own: BaseException = kind(str(error))
+def _own(client: Client, name: str, words: str) -> BaseException:
+    own = client.made(name, words)
+    assert own is not None
     return own
-
-
-def _class_of(module: Any, name: str) -> Any:
-    kind = getattr(module, name, None)
-    return kind if isinstance(kind, type) and issubclass(kind, module.TransportError) else None

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tracer import providers, recorder
 from tracer.context import CURRENT, ActiveStep
+from tracer.http.client import Request
 from tracer.propagation import headers_of
 from tracer.providers.hosts import UNKNOWN, provider_of
 
@@ -24,34 +25,19 @@ PRIVATE = "private"
 _PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local")
 
 
-def marked(module: Any, request: Any, step: ActiveStep | None = None) -> Any:
-    """The request with the trace's headers, if it is to have them and has none of its own; else the request itself."""
+def headers_for(request: Request | None, step: ActiveStep | None = None) -> dict[str, str]:
+    """The trace's headers, for a request that is to have them and has none of its own; else nothing."""
     with recorder.guard("tell another service of this trace"):
         step = step or CURRENT.get()
-        if step is None or "traceparent" in request.headers:
-            return request
+        if step is None or request is None or request.header("traceparent"):
+            return {}
         config = getattr(step.trace.recorder, "config", None) or recorder.current_config()
-        if goes_to(request.url.host, config.propagate_to, to_model=_asks_a_model(module, request)):
-            return _with_headers(module, request, headers_of(step))
-    return request
-
-
-def _with_headers(module: Any, request: Any, told: dict[str, str]) -> Any:
-    # Not copy.copy: a request leaves its stream behind when it is copied or pickled.
-    copied = object.__new__(type(request))
-    copied.__dict__.update(request.__dict__)
-    copied.headers = module.Headers(request.headers)
-    for name, value in told.items():
-        copied.headers.setdefault(name, value)
-    return copied
-
-
-def _asks_a_model(module: Any, request: Any) -> bool:
-    try:
-        content: bytes | None = request.content
-    except module.RequestNotRead:
-        content = None
-    return providers.find(request.method, request.url.host, request.url.path, content) is not None
+        parts = urlsplit(request.url)
+        host = parts.hostname or ""
+        asks_a_model = providers.find(request.method, host, unquote(parts.path), request.content) is not None
+        if goes_to(host, config.propagate_to, to_model=asks_a_model):
+            return headers_of(step)
+    return {}
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Iterator, Mapping
+from typing import Any, Mapping
 
 from tracer.messages import ChatAnswer
 from tracer.model import Usage
@@ -60,31 +60,3 @@ def _said(answer: ChatAnswer) -> dict[str, Any]:
     if answer.usage.raw is not None:
         said["usage"] = {name: getattr(answer.usage, name) for name in _USAGE}
     return said
-
-
-def is_compressed(response: HttpResponse) -> bool:
-    return any(name.lower() == "content-encoding" for name, _ in response.headers)
-
-
-def decoded(module: Any, response: HttpResponse) -> Iterator[tuple[int, bytes]]:
-    """The body decompressed by the client's own decoders, each piece with the time of the chunk that gave it.
-
-    A body that was cut off, or is not what its headers say, gives what could be read of it.
-    """
-    if not is_compressed(response):
-        yield from ((chunk.after_ns, chunk.data) for chunk in response.chunks)
-        return
-    after_ns = 0
-
-    def fed() -> Iterator[bytes]:
-        nonlocal after_ns
-        for chunk in response.chunks:
-            after_ns = chunk.after_ns
-            yield chunk.data
-
-    own = module.Response(response.status, headers=list(response.headers), content=fed())
-    try:
-        for data in own.iter_bytes():
-            yield after_ns, data
-    except module.DecodingError:
-        return

@@ -82,8 +82,8 @@ class _Served:
     """A body from the record, chunk by chunk, up to where it broke if it did: without waiting, or where the player is
     ``paced`` as long after one another as they came."""
 
-    def __init__(self, module: Any, response: HttpResponse) -> None:
-        self._module = module
+    def __init__(self, client: Any, response: HttpResponse) -> None:
+        self._client = client
         self._response = response
         step = CURRENT.get()
         self._paced = step is not None and getattr(step.trace.player, "paced", False)
@@ -110,7 +110,7 @@ class _Served:
             yield max(0, chunk.after_ns - at_ns) / 1e9 if self._paced else 0, chunk.data
             at_ns = max(at_ns, chunk.after_ns)
         if self._response.ended == "broken":
-            raise revived(self._module, self._response.error)
+            raise revived(self._client, self._response.error)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -129,7 +129,9 @@ class Streams:
 
 
 @cache
-def streams_of(module: Any) -> Streams:
+def streams_of(client: Any) -> Streams:
+    """Of an ``of_httpx.Httpx``."""
+    module = client.module
     return Streams(
         type("RecordedStream", (_RecordedSync, module.SyncByteStream), {}),
         type("RecordedAsyncStream", (_RecordedAsync, module.AsyncByteStream), {}),

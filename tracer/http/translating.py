@@ -6,10 +6,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, AsyncIterator, Iterator
 
-from tracer.http.elsewhere import Translation
+from tracer.http.elsewhere import EVENT_STREAM, Translation
 from tracer.wire import Chunk, HttpResponse
 
-_STREAM = [("content-type", "text/event-stream; charset=utf-8")]
+_STREAM = [("content-type", EVENT_STREAM)]
 
 
 def translated(module: Any, response: Any, translation: Translation) -> Any:

@@ -1,16 +1,16 @@
-"""The transports that stand before a client's own for one request: the same few lines, sync and async."""
+"""The transports that stand before those of httpx for one request: the same few lines, sync and async."""
 
 from __future__ import annotations
 
-import sys
-from contextvars import copy_context
 from typing import Any
 
 from tracer import recorder
-from tracer.context import CURRENT, SENDING
-from tracer.http.answer import Ask, Send, Serve, plan, response_of
-from tracer.http.exchange import Exchange, begin
-from tracer.http.outgoing import marked
+from tracer.http.answer import Ask, Send, Serve, plan
+from tracer.http.client import sending
+from tracer.http.exchange import Exchange, begin, told_by
+from tracer.http.of_httpx import Httpx, httpx_of
+from tracer.http.outgoing import headers_for
+from tracer.http.reach import in_thread, reach, reach_async, tell
 from tracer.http.streams import streams_of
 from tracer.http.translating import translated, translated_async
 
@@ -19,42 +19,42 @@ class RecordingTransport:
     """Before the transport of a Client. It lives for one request, so closing is not its business."""
 
     def __init__(self, module: Any, inner: Any) -> None:
-        self._module = module
+        self._client = httpx_of(module)
         self._inner = inner
 
     def handle_request(self, request: Any) -> Any:
-        exchange = begin(self._module, request)
-        if exchange is None:
-            _tell(request)
-            _reach(str(request.url))
-            return self._inner.handle_request(marked(self._module, request))
+        told = told_by(self._client.told, request)
+        exchange = begin(self._client, told)
+        if exchange is None or told is None:
+            tell(request.method, str(request.url))
+            reach(str(request.url))
+            return self._inner.handle_request(self._client.with_headers(request, headers_for(told)))
         with exchange.failing():
-            todo = plan(exchange, request)
+            todo = plan(exchange, told)
             if isinstance(todo, Send):
-                _reach(todo.url)
-                return self._send(exchange, todo)
+                reach(todo.request.url)
+                return self._send(exchange, request, todo)
             served = todo.response if isinstance(todo, Serve) else todo.answer()
             exchange.serve(served)
-            return response_of(exchange, served)
+            return self._client.response(served)
 
-    def _send(self, exchange: Exchange, todo: Send) -> Any:
-        transport = self._module.HTTPTransport() if todo.elsewhere else self._inner
+    def _send(self, exchange: Exchange, request: Any, todo: Send) -> Any:
+        transport = self._client.module.HTTPTransport() if todo.elsewhere else self._inner
         owner = transport if todo.elsewhere else None
+        outgoing = _outgoing(self._client, exchange, request, todo)
         exchange.sent()
-        token = SENDING.set(True)
         try:
-            response = transport.handle_request(marked(self._module, todo.request, exchange.step))
-            if todo.translation is not None:
-                response = translated(self._module, response, todo.translation)
+            with sending():
+                response = transport.handle_request(outgoing)
+                if todo.translation is not None:
+                    response = translated(self._client.module, response, todo.translation)
         except BaseException:
             if owner is not None:
                 owner.close()
             raise
-        finally:
-            SENDING.reset(token)
         with recorder.guard("record a response"):
-            if not _took_in(exchange, response, self._module.SyncByteStream):
-                response.stream = streams_of(self._module).recorded(response.stream, exchange, owner)
+            if not _took_in(self._client, exchange, response, self._client.module.SyncByteStream):
+                response.stream = streams_of(self._client).recorded(response.stream, exchange, owner)
             elif owner is not None:
                 owner.close()
         return response
@@ -64,53 +64,58 @@ class AsyncRecordingTransport:
     """Before the transport of an AsyncClient. What would block goes to a thread."""
 
     def __init__(self, module: Any, inner: Any) -> None:
-        self._module = module
+        self._client = httpx_of(module)
         self._inner = inner
 
     async def handle_async_request(self, request: Any) -> Any:
-        exchange = begin(self._module, request)
-        if exchange is None:
-            _tell(request)
-            await _reach_async(str(request.url))
-            return await self._inner.handle_async_request(marked(self._module, request))
+        told = told_by(self._client.told, request)
+        exchange = begin(self._client, told)
+        if exchange is None or told is None:
+            tell(request.method, str(request.url))
+            await reach_async(str(request.url))
+            return await self._inner.handle_async_request(self._client.with_headers(request, headers_for(told)))
         with exchange.failing():
-            todo = plan(exchange, request)
+            todo = plan(exchange, told)
             if isinstance(todo, Send):
-                await _reach_async(todo.url)
-                return await self._send(exchange, todo)
-            served = await _in_thread(todo.answer) if isinstance(todo, Ask) else todo.response
+                await reach_async(todo.request.url)
+                return await self._send(exchange, request, todo)
+            served = await in_thread(todo.answer) if isinstance(todo, Ask) else todo.response
             exchange.serve(served)
-            return response_of(exchange, served)
+            return self._client.response(served)
 
-    async def _send(self, exchange: Exchange, todo: Send) -> Any:
-        transport = self._module.AsyncHTTPTransport() if todo.elsewhere else self._inner
+    async def _send(self, exchange: Exchange, request: Any, todo: Send) -> Any:
+        transport = self._client.module.AsyncHTTPTransport() if todo.elsewhere else self._inner
         owner = transport if todo.elsewhere else None
+        outgoing = _outgoing(self._client, exchange, request, todo)
         exchange.sent()
-        token = SENDING.set(True)
         try:
-            response = await transport.handle_async_request(marked(self._module, todo.request, exchange.step))
-            if todo.translation is not None:
-                response = await translated_async(self._module, response, todo.translation)
+            with sending():
+                response = await transport.handle_async_request(outgoing)
+                if todo.translation is not None:
+                    response = await translated_async(self._client.module, response, todo.translation)
         except BaseException:
             if owner is not None:
                 await owner.aclose()
             raise
-        finally:
-            SENDING.reset(token)
         with recorder.guard("record a response"):
-            if not _took_in(exchange, response, self._module.AsyncByteStream):
-                response.stream = streams_of(self._module).recorded_async(response.stream, exchange, owner)
+            if not _took_in(self._client, exchange, response, self._client.module.AsyncByteStream):
+                response.stream = streams_of(self._client).recorded_async(response.stream, exchange, owner)
             elif owner is not None:
                 await owner.aclose()
         return response
 
 
-def _took_in(exchange: Exchange, response: Any, stream_class: type) -> bool:
+def _outgoing(client: Httpx, exchange: Exchange, request: Any, todo: Send) -> Any:
+    sent = client.changed(request, todo.request, own=not todo.elsewhere) if todo.changed else request
+    return client.with_headers(sent, headers_for(todo.request, exchange.step))
+
+
+def _took_in(client: Httpx, exchange: Exchange, response: Any, stream_class: type) -> bool:
     """Note the head of a response. True where its body is already here, or is nothing that could be passed through."""
-    exchange.answered(response)
+    exchange.answered(response.status_code, response.headers.multi_items())
     if response.is_stream_consumed:
         # A transport that answers from memory, like MockTransport: the client will never read the stream again.
-        is_raw = isinstance(response.stream, exchange.module.ByteStream)
+        is_raw = isinstance(response.stream, client.module.ByteStream)
         exchange.received(b"".join(response.stream) if is_raw else getattr(response, "_content", b""))
         exchange.end()
         return True
@@ -118,30 +123,3 @@ def _took_in(exchange: Exchange, response: Any, stream_class: type) -> bool:
         exchange.end("closed")
         return True
     return False
-
-
-def _tell(request: Any) -> None:
-    """Nobody was asked about this request (it is switched off, or its trace is left out): so let a replay's guard hear
-    of it, also where it goes out on a connection that is there already."""
-    sys.audit("playhead.request", request.method, str(request.url))
-
-
-def _reach(url: str) -> None:
-    catalogue = recorder.catalogue()
-    if not catalogue.is_reachable(url):
-        # A launcher asks its server whether it is well: no step of the pipeline, and it must not wait for itself.
-        context = copy_context()
-        context.run(CURRENT.set, None)
-        context.run(catalogue.make_reachable, url)
-
-
-async def _reach_async(url: str) -> None:
-    if not recorder.catalogue().is_reachable(url):
-        await _in_thread(_reach, url)
-
-
-async def _in_thread(function: Any, *arguments: Any) -> Any:
-    # anyio is what httpx itself stands on, and works under trio as well as under asyncio.
-    import anyio.to_thread  # noqa: PLC0415
-
-    return await anyio.to_thread.run_sync(function, *arguments)

@@ -32,6 +32,10 @@ NOTHING: Mapping[str, Any] = {
 }
 
 
+#: In the tags of a later attempt of a call, as they are written: it is counted with the first.
+RETRY = '"retry_of":'
+
+
 class Told(NamedTuple):
     """A step of the batch that has begun; ``call`` is its row of model_calls, if there is one."""
 
@@ -77,7 +81,7 @@ def _calls(called: Iterable[Told]) -> Row | None:
         call = step.call or {}
         model = call["model_asked"] if call["model"] is None else call["model"]
         first[model] = min(first.get(model, step.begun.started_ns), step.begun.started_ns)
-        total["model_calls"] += 1
+        total["model_calls"] += RETRY not in (step.begun.tags or "")
         if step.begun.origin == "recorded" or step.step_id in around:
             continue
         for name in ("input_tokens", "output_tokens", "cost_nusd"):

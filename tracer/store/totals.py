@@ -10,17 +10,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, bindparam, case, func, select, update
+from sqlalchemy import Connection, Row, Text, bindparam, case, func, select, type_coerce, update
 
 from tracer.model import Failure
 from tracer.store.blame import where_it_failed
 from tracer.store.bodies import fetch
 from tracer.store.rows import failure_in
 from tracer.store.statements import change_rows
-from tracer.store.sums import NOTHING
+from tracer.store.sums import NOTHING, RETRY
 from tracer.store.tables import model_calls, steps, traces
 
 _CHUNK = 500
+#: A tag of a step that is a later attempt of a call. Inside a text the quotes would be escaped.
+_A_RETRY = f"%{RETRY}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _by_model(connection: Connection, trace_ids: Sequence[str]) -> dict[str, lis
         select(
             steps.c.trace_id,
             model,
-            func.count().label("calls"),
+            func.count(case((func.coalesce(type_coerce(steps.c.tags, Text), "").not_like(_A_RETRY), 1))).label("calls"),
             _sum(counts, model_calls.c.input_tokens).label("input_tokens"),
             _sum(counts, model_calls.c.output_tokens).label("output_tokens"),
             _sum(counts, model_calls.c.cost_nusd).label("cost_nusd"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Iterable, Sequence
+from typing import Iterable, Mapping, Sequence
 
 from tracer import format as fmt
+from tracer.attempts import attempts_in, first_of, in_words
 from tracer.format import Shown
 from tracer.model import Failure, Kind, Status, Step, Trace
 
@@ -91,11 +92,12 @@ def waterfall(
     chosen = next((i for i, (step, _) in enumerate(ordered) if step.step_id == around), 0)
     first = max(0, min(chosen - limit // 2, len(ordered) - limit))
     last = min(len(ordered), first + limit)
+    calls = attempts_in(trace.steps)
     rows = tuple(
         Row(
             step_id=step.step_id,
             name=step.name,
-            badge=fmt.attempt(step.occurrence),
+            badge=_badge(step, calls),
             kind=step.kind,
             status=step.status,
             depth=depth,
@@ -114,6 +116,13 @@ def waterfall(
     )
     missed = unreached(trace, whole) if whole is not None else ()
     return Waterfall(rows, ticks(end - start), before=first, after=len(ordered) - last, unreached=missed)
+
+
+def _badge(step: Step, calls: Mapping[str, Sequence[Step]]) -> str:
+    """Which one of its name a step is, or which attempt of its call; of a call's first attempt, how they all went."""
+    if step.step_id in calls:
+        return in_words(calls[step.step_id])
+    return fmt.attempt(step.occurrence) if first_of(step) is None else f"attempt {step.tags['attempt']}"
 
 
 def unreached(trace: Trace, whole: Trace) -> tuple[Unreached, ...]:
