@@ -16,6 +16,7 @@ from tracer.context import CURRENT, ActiveStep
 from tracer.http import clean
 from tracer.http.faults import HttpError, named
 from tracer.http.read import decoded, facts_of, is_compressed
+from tracer.http.volatile import steadied
 from tracer.messages import ChatRequest
 from tracer.player import ReplayStopped
 from tracer.providers import Format, provider_of
@@ -195,7 +196,7 @@ def _read(module: Any, request: Any) -> Reading:
     shown = clean.url(str(url))
     body = clean.body(content or b"", request.headers.get("content-type", ""))
     if wire_format is not None:
-        matched = (request.method, clean.target(shown), body)
+        matched = (request.method, clean.target(shown), steadied(body))
     else:
         # Here ?key= may well say which thing is asked for, so nothing is left out; the record holds a keyed digest.
         matched = (request.method, clean.target(str(url)), content)

@@ -5,6 +5,8 @@ from collections import Counter
 import openai
 import pipeline
 
+from replay import live, replay
+
 ASKED = "Where is my order 1042? The delivery is late."
 
 
@@ -66,3 +68,12 @@ class TestAFault:
     def test_a_key_that_is_refused_fails_in_the_replay_as_it_did(self, provider, record, replay_offline):
         provider.fail(401)
         replay_offline(record(pipeline.support, ASKED, raises=openai.AuthenticationError))
+
+
+class TestALiveCall:
+    def test_that_gives_a_tool_call_another_id_changes_nothing_for_the_next(self, provider, record):
+        trace = record(pipeline.support, ASKED)
+        before = len(provider.requests)
+        result = replay(trace.trace_id, live("support/look_up/chat[0]"))
+        assert (result.stopped, result.error, result.divergences) == (None, None, ())
+        assert (result.live, len(provider.requests) - before) == (1, 1)
