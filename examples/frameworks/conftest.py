@@ -69,7 +69,8 @@ os.environ.update(ENVIRONMENT)
 
 
 class Row(NamedTuple):
-    """One model call of a trace. ``around`` is the path of the step that it was made in. The last three are what the
+    """One model call of a trace. ``around`` is the path of the step that it was made in, ``model`` the one that answered,
+    or where an answer doesn't say, the one that was asked. The last three are what the
     provider counts: ``Counter(row[2:] for row in calls(trace)) == provider.counted``."""
 
     around: str
@@ -194,7 +195,7 @@ def calls() -> Callable[[Trace], list[Row]]:
             Row(
                 paths.get(step.parent_id or "", ""),
                 step.call.provider,
-                step.call.model,
+                step.call.model or step.call.model_asked,
                 step.call.usage.input_tokens,
                 step.call.usage.output_tokens,
             )
