@@ -69,9 +69,9 @@ os.environ.update(ENVIRONMENT)
 
 
 class Row(NamedTuple):
-    """One model call of a trace. ``around`` is the path of the step that it was made in, ``model`` the one that answered,
-    or where an answer doesn't say, the one that was asked. The last three are what the
-    provider counts: ``Counter(row[2:] for row in calls(trace)) == provider.counted``."""
+    """One model call of a trace. ``around`` is the path of the step that it was made in, ``model`` the one that
+    answered, or the one that was asked where the answer doesn't say. The last three are what the provider counts:
+    ``Counter(row[2:] for row in calls(trace)) == provider.counted``."""
 
     around: str
     provider: str | None
