@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from replay.compare import Change, compare
 from tracer import codec, providers, recorder
+from tracer.http.volatile import steadied
 from tracer.model import Step
 from tracer.player import Call
 from tracer.wire import HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ _HIDDEN = "[redacted: by name]"
 def readable(step: Step | None, request: Any, value: Any) -> Any:  # noqa: ARG001 - whose value it is: for lenses to come
     """``value``, or for an HTTP response of a known format what it says. ``request`` is the step's recorded input."""
     if isinstance(value, HttpRequest):
-        return {"method": value.method, "path": urlsplit(value.url).path, "body": value.body}
+        return {"method": value.method, "path": urlsplit(value.url).path, "body": steadied(value.body)}
     if not isinstance(value, HttpResponse) or not isinstance(request, HttpRequest):
         return value
     answer = providers.read(request, value)

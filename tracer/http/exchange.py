@@ -20,6 +20,7 @@ from tracer.http.client import Client, Request
 from tracer.http.faults import HttpError, named
 from tracer.http.inflate import encodings_of, inflated
 from tracer.http.read import facts_of
+from tracer.http.volatile import steadied
 from tracer.messages import ChatRequest
 from tracer.player import ReplayStopped
 from tracer.providers import Format, provider_of
@@ -220,7 +221,7 @@ def _read(request: Request) -> Reading:
     shown = clean.url(request.url)
     body = clean.body(content or b"", request.header("content-type"))
     if wire_format is not None:
-        matched = (request.method, clean.target(shown), body)
+        matched = (request.method, clean.target(shown), steadied(body))
     else:
         # Here ?key= may well say which thing is asked for, so nothing is left out; the record holds a keyed digest.
         matched = (request.method, clean.target(request.url), content)
