@@ -4,7 +4,8 @@ from replay.diff import Diff, diff
 from replay.divergence import Divergence, Stopped
 from replay.errors import EntryNotFound, NotReplayable, PlanError, ReplayError
 from replay.plan import Rule, allow, edit, fail, from_step, live, serve, stand_in, substitute
-from replay.run import Replay, replay
+from replay.result import Replay
+from replay.run import replay
 
 __all__ = [
     "Diff",

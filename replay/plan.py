@@ -129,6 +129,8 @@ class Plan:
     budget_nusd: int | None = None
     verify: bool = False
     max_live_calls: int | None = None
+    #: Whether it goes on where the recorded run stopped: what finished is recorded, the rest live (replay.resuming).
+    resumes: bool = False
     #: Whether unmarked code is stopped before it acts on the world (replay.guard).
     guarded: bool = True
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)

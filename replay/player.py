@@ -22,6 +22,7 @@ from replay.lens import differences, readable, shown_input
 from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
+from replay.resuming import made_again
 from tracer.catalogue import Target
 from tracer.model import Origin, Step
 from tracer.player import Answer, Call, Decision, Raise, Run
@@ -55,6 +56,7 @@ class ReplayPlayer:
         self.live: dict[str, str] = {}
         self.used_rules: set[int] = set()
         self.leave = Leave(plan, self.used_rules)
+        self._made_again = made_again(record) if plan.resumes else frozenset()
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
         self._parents: dict[str, str | None] = {}
@@ -71,7 +73,8 @@ class ReplayPlayer:
     # -- what tracer asks ------------------------------------------------------------------------------------------
 
     def about(self) -> Mapping[str, Any]:
-        return {"replay_of": self.record.trace.trace_id, "plan": self.plan.described()}
+        relation = "resume_of" if self.plan.resumes else "replay_of"
+        return {relation: self.record.trace.trace_id, "plan": self.plan.described()}
 
     def decide(self, call: Call) -> Decision:
         with self._lock:
@@ -144,7 +147,8 @@ class ReplayPlayer:
         """What the record says of this step."""
         source = match.step
         explained = match.outcome in {"exact", "moved"} or (
-            match.outcome == "code-changed" and (call.effect or self._use("serve", call) is not None)
+            match.outcome == "code-changed"
+            and (call.effect or self.plan.resumes or self._use("serve", call) is not None)
         )
         if source is None or not explained:
             return self._diverged(call, match)
@@ -153,12 +157,21 @@ class ReplayPlayer:
         if not call.effect and self._must_run(source):
             return Run(source)
         leaf = call.effect or self.record.reaches_out(source)
+        if source.step_id in self._made_again:
+            return self._make_again(call, source)
         if not self.record.ended(source):
             return self._cut_off(call, source) if leaf else Run(source)
         result = self.record.result(source)
         if result.culprit is not None:
             return self._not_restored(call, source, result.culprit) if leaf else Run(source)
         return self._serve(call, source, result.value)
+
+    def _make_again(self, call: Call, source: Step) -> Decision | _StandIn:
+        """A step whose failure ended the recorded run, in a resume of it."""
+        if call.effect:
+            why = "It failed in the recorded run, so it may have happened in part."
+            return self._stand_in(call, source, "interrupted", why)
+        return self._go_live(call, source)
 
     def _must_run(self, source: Step) -> bool:
         """Whether an unchanged step's body runs all the same: the plan reaches into it, or wants every body run."""
@@ -178,6 +191,8 @@ class ReplayPlayer:
     def _diverged(self, call: Call, match: Match) -> Decision | _StandIn:
         """A call that the record does not hold: plain code runs; what reaches out needs the plan's leave."""
         source = match.step
+        if call.effect and self.plan.resumes and source is None:
+            return self._go_live(call, None)  # the run goes on: what it had not come to, it does
         if call.effect:
             inputs = short(shown_input(call))
             why = f"It is an effect that the record does not hold, and it would have run with {inputs}."
@@ -324,7 +339,7 @@ class ReplayPlayer:
         return self._use_above("substitute", call) if call.kind == "llm" else self._use("substitute", call)
 
     def _live_allowed(self) -> bool:
-        return self._live_follows or self.plan.on_divergence == "live"
+        return self._live_follows or self.plan.resumes or self.plan.on_divergence == "live"
 
     # -- the report ------------------------------------------------------------------------------------------------
 

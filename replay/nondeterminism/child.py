@@ -9,7 +9,8 @@ from typing import Any
 
 from replay.errors import ReplayError
 from replay.nondeterminism.watch import Site, Watch
-from replay.run import Replay, replay
+from replay.result import Replay
+from replay.run import replay
 from tracer import recorder
 from tracer.errors import TracerError
 from tracer.store import open_store

@@ -1,0 +1,58 @@
+"""Which recorded steps a resumed run makes again: those whose failure ended it. Pure.
+
+A resume serves what finished and goes on from there. A failure that the workflow dealt with (a retry, a fallback)
+belongs to what finished: making it again could send the run another way. A failure that it did not deal with is what
+the resume is for. A failed step is of the second kind where everything around it failed as well, and its error is the
+one that ended the workflow, or nothing was begun after it in the same place.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from replay.errors import PlanError
+from replay.record import Record
+from tracer.model import Failure, Step, Trace
+
+
+def check_resumable(trace: Trace) -> None:
+    """Raises PlanError where there is nothing to go on with."""
+    summary = trace.summary
+    if summary.status == "completed":
+        raise PlanError(f"trace {trace.trace_id[:16]} completed: there is nothing to resume; replay it instead")
+    if summary.status == "running":
+        raise PlanError(f"trace {trace.trace_id[:16]} still runs: a second run beside it would do things twice")
+
+
+def made_again(record: Record) -> frozenset[str]:
+    """The ids of the failed steps that run again."""
+    root = record.trace.root
+    if root is None or root.outcome == "ok":
+        return frozenset()
+    ended_it = {} if root.failure is None else dict.fromkeys(_said(root.failure))
+    found: set[str] = set()
+    waiting = [step for step in record.below(root.step_id) if _is_unhandled(step, record, ended_it)]
+    while waiting:
+        step = waiting.pop()
+        found.add(step.step_id)
+        waiting += [each for each in record.below(step.step_id) if _is_unhandled(each, record, ended_it)]
+    return frozenset(found)
+
+
+def _is_unhandled(step: Step, record: Record, ended_it: dict[tuple[str, str], None]) -> bool:
+    if step.outcome != "failed" or step.failure is None:
+        return False
+    if (step.failure.type, step.failure.message) in ended_it:
+        return True
+    ended_ns = step.ended_ns or step.started_ns
+    assert step.parent_id is not None
+    return all(other.started_ns < ended_ns for other in record.below(step.parent_id) if other is not step)
+
+
+def _said(failure: Failure) -> Iterator[tuple[str, str]]:
+    """The error that ended a workflow, what caused it, and what a group of errors holds."""
+    waiting = [failure]
+    while waiting:
+        one = waiting.pop()
+        yield one.type, one.message
+        waiting += [*([one.cause] if one.cause is not None else []), *one.group]
