@@ -5,7 +5,7 @@ from replay.divergence import Divergence, Stopped
 from replay.errors import EntryNotFound, NotReplayable, PlanError, ReplayError
 from replay.plan import Rule, allow, edit, fail, from_step, live, serve, stand_in, substitute
 from replay.result import Replay
-from replay.run import replay
+from replay.run import replay, resume
 
 __all__ = [
     "Diff",
@@ -24,6 +24,7 @@ __all__ = [
     "from_step",
     "live",
     "replay",
+    "resume",
     "serve",
     "stand_in",
     "substitute",

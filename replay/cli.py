@@ -15,20 +15,25 @@ from tracer.plain import plain
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _rules(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]:
+def rules_option(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]:
+    """An option whose values are rules of a plan."""
     return click.option(option, f"rules_{verb}", metavar=metavar, multiple=True, help=words)
 
 
 @click.command("replay")
 @click.argument("trace")
-@_rules("substitute", "--model", "STEP=MODEL", "Let this model answer the calls inside the step.")
-@_rules("edit", "--edit", "STEP=JSON", "Take this as the step's result; its code does not run.")
-@_rules("fail", "--fail", "STEP=FAULT", "Make the step's calls fail: timeout, rate_limited, server_error, bad_json...")
-@_rules("live", "--live", "STEP", "Run this step, and what is in it, for real. Names an effect to let it happen.")
-@_rules("from", "--from", "STEP", "All before this step is recorded, all from there on is live.")
-@_rules("serve", "--serve", "STEP", "Serve this step from the record even where its code has changed.")
-@_rules("allow", "--allow", "STEP", "Let this step act on the world unmarked: send requests, write, start processes.")
-@_rules("stand_in", "--stand-in", "STEP=JSON", "A result for an effect that the record does not hold.")
+@rules_option("substitute", "--model", "STEP=MODEL", "Let this model answer the calls inside the step.")
+@rules_option("edit", "--edit", "STEP=JSON", "Take this as the step's result; its code does not run.")
+@rules_option(
+    "fail", "--fail", "STEP=FAULT", "Make the step's calls fail: timeout, rate_limited, server_error, bad_json..."
+)
+@rules_option("live", "--live", "STEP", "Run this step, and what is in it, for real. Names an effect to let it happen.")
+@rules_option("from", "--from", "STEP", "All before this step is recorded, all from there on is live.")
+@rules_option("serve", "--serve", "STEP", "Serve this step from the record even where its code has changed.")
+@rules_option(
+    "allow", "--allow", "STEP", "Let this step act on the world unmarked: send requests, write, start processes."
+)
+@rules_option("stand_in", "--stand-in", "STEP=JSON", "A result for an effect that the record does not hold.")
 @click.option("--verify", is_flag=True, help="Run every body and serve only the calls: finds what code drifted.")
 @click.option("--unguarded", is_flag=True, help="Let unmarked code write, delete, start processes and connect.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be served and what would run.")
@@ -98,7 +103,7 @@ def replay_command(  # noqa: PLR0913 - the options of one command
     if as_json:
         print_json(replay_as_json(done))
     else:
-        _show_replay(done)
+        show_replay(done)
     sys.exit(3 if done.stopped is not None else 1 if done.error is not None else 0)
 
 
@@ -107,7 +112,7 @@ def replay_as_json(done: Any) -> dict[str, Any]:
     stopped = None if done.stopped is None else str(done.stopped)
     return {
         "trace_id": done.trace_id,
-        "replay_of": done.replay_of,
+        ("resume_of" if done.resumed else "replay_of"): done.replay_of,
         "outcome": "stopped" if stopped else "failed" if done.error is not None else "completed",
         "output": plain(done.output),
         "error": None if done.error is None else f"{type(done.error).__name__}: {done.error}",
@@ -124,7 +129,8 @@ def replay_as_json(done: Any) -> dict[str, Any]:
     }
 
 
-def _show_replay(done: Any) -> None:
+def show_replay(done: Any) -> None:
+    """What came of a replay, for a terminal."""
     out = console()
     if done.stopped is not None:
         out.print(Text(f"■ stopped  {done.stopped}", style="yellow"), soft_wrap=True)

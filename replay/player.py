@@ -191,7 +191,7 @@ class ReplayPlayer:
     def _diverged(self, call: Call, match: Match) -> Decision | _StandIn:
         """A call that the record does not hold: plain code runs; what reaches out needs the plan's leave."""
         source = match.step
-        if call.effect and self.plan.resumes and source is None:
+        if self.plan.resumes and match.outcome == "new":
             return self._go_live(call, None)  # the run goes on: what it had not come to, it does
         if call.effect:
             inputs = short(shown_input(call))

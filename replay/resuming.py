@@ -8,16 +8,23 @@ one that ended the workflow, or nothing was begun after it in the same place.
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, Sequence
 
 from replay.errors import PlanError
 from replay.record import Record
-from tracer.model import Failure, Step, Trace
+from tracer.attempts import first_of
+from tracer.model import Failure, Step, Trace, TraceSummary
 
 
-def check_resumable(trace: Trace) -> None:
-    """Raises PlanError where there is nothing to go on with."""
+def check_resumable(trace: Trace, resumes: Sequence[TraceSummary]) -> None:
+    """Raises PlanError where there is nothing to go on with, or another run went on with it already."""
     summary = trace.summary
+    gone_on = next((one for one in resumes if one.status in {"completed", "running"}), None)
+    if gone_on is not None:
+        raise PlanError(
+            f"trace {trace.trace_id[:16]} was resumed already: {gone_on.trace_id[:16]} is {gone_on.status}. Once more "
+            "with --again, which may do things twice"
+        )
     if summary.status == "completed":
         raise PlanError(f"trace {trace.trace_id[:16]} completed: there is nothing to resume; replay it instead")
     if summary.status == "running":
@@ -36,7 +43,9 @@ def made_again(record: Record) -> frozenset[str]:
         step = waiting.pop()
         found.add(step.step_id)
         waiting += [each for each in record.below(step.step_id) if _is_unhandled(each, record, ended_it)]
-    return frozenset(found)
+    # An SDK's last attempt is not made again without those before it: the call begins anew.
+    calls = {first_of(step) or step.step_id for step in record.trace.steps if step.step_id in found}
+    return frozenset(found | {step.step_id for step in record.trace.steps if first_of(step) in calls} | calls)
 
 
 def _is_unhandled(step: Step, record: Record, ended_it: dict[tuple[str, str], None]) -> bool:

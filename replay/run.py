@@ -7,6 +7,7 @@ from typing import Any, Callable, Literal
 from replay.errors import PlanError
 from replay.plan import Plan, Rule
 from replay.result import Replay
+from replay.resuming import check_resumable
 from replay.stage import Clock, Streams, Timing, staged
 
 
@@ -57,3 +58,31 @@ def _most(calls: int | None) -> int | None:
     if calls is not None and calls < 0:
         raise PlanError(f"max_live_calls is a number from 0 on, not {calls!r}")
     return calls
+
+
+def resume(
+    trace: str,
+    *rules: Rule,
+    fn: Callable[..., Any] | None = None,
+    budget_usd: float | None = None,
+    max_live_calls: int | None = None,
+    again: bool = False,
+) -> Replay:
+    """Go on with a run that failed or was killed: what finished is served from its record, the rest runs for real,
+    effects included.
+
+    An effect that the record leaves open (cut off, failed, or asked with other inputs than recorded) may have happened:
+    the run stops there until a rule decides, ``live(...)`` to do it or ``stand_in(...)`` to take a result for it. The
+    new trace says ``resume_of``. ``again`` resumes once more what was resumed already. Raises ReplayError where there
+    is nothing to resume.
+    """
+    plan = Plan(
+        tuple(rules),
+        budget_nusd=budget_of(budget_usd),
+        max_live_calls=_most(max_live_calls),
+        resumes=True,
+        guarded=False,
+    )
+    with staged(trace, fn) as stage:
+        check_resumable(stage.trace, () if again else stage.store.resumes_of(stage.trace.trace_id))
+        return stage.play(plan, Timing("real"))

@@ -76,6 +76,7 @@ PUBLIC = {
         "from_step",
         "live",
         "replay",
+        "resume",
         "serve",
         "stand_in",
         "substitute",

@@ -13,7 +13,7 @@ import ormsgpack
 
 class Started(NamedTuple):
     """A step begins. ``attrs`` (all optional): effect, origin, source, model, tags; on a root also workflow, entry,
-    version, replay_of, plan, owner."""
+    version, replay_of, resume_of, plan, owner."""
 
     trace_id: bytes
     step_id: bytes

@@ -80,7 +80,7 @@ class Player(Protocol):
         """Say what becomes of a step. May raise to stop the whole replay; that error derives from BaseException."""
 
     def about(self) -> Mapping[str, Any]:
-        """What the root of the new trace says of itself: ``replay_of`` and ``plan``."""
+        """What the root of the new trace says of itself: ``replay_of`` or ``resume_of``, and ``plan``."""
 
     def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
         """A value of time or chance (``now``, ``random``, ``uuid4``): the recorded one, or a new one from ``make``."""

@@ -143,6 +143,8 @@ class TraceSummary:
     escalations: int = 0
     tags: Mapping[str, Any] = field(default_factory=dict)
     replay_of: str | None = None
+    #: The run that this one went on with, which had failed, been killed, or waits.
+    resume_of: str | None = None
 
     @property
     def duration_ns(self) -> int | None:

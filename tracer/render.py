@@ -54,7 +54,7 @@ def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
             Text(f"{dot} {row.status}", style=style),
             form.short_id(row.trace_id),
             form.relative_time(row.started_ns, now_ns=now_ns).text,
-            Text(one_line(row.workflow) + (" (replay)" if row.replay_of else "")),
+            Text(one_line(row.workflow) + (" (replay)" if row.replay_of else " (resumed)" if row.resume_of else "")),
             form.shown_duration(row.duration_ns, row.status).text,
             form.tokens(row.input_tokens, row.output_tokens).text if row.model_calls else "",
             form.trace_cost(row).text,
@@ -89,6 +89,8 @@ def _head(trace: Trace) -> Text:
         parts.append(form.trace_cost(row).text)
     told = " · ".join(filter(None, parts))
     head = Text.assemble((f"{dot} {row.status} ", style), (trace.trace_id, "bold"), f"  {told}")
+    if row.resume_of:
+        head.append(f"\n  goes on where {form.short_id(row.resume_of)} stopped: what finished there is served", "dim")
     if row.replay_of:
         rules = one_line(" ".join(map(str, (trace.plan or {}).get("rules", ()))), 400)
         head.append(f"\n  a replay of {form.short_id(row.replay_of)} {rules}".rstrip(), style="dim")

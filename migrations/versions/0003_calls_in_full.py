@@ -30,6 +30,10 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text()),
     ):
         op.add_column("model_calls", column)
+    # A run that goes on where another had stopped.
+    op.add_column("traces", sa.Column("resume_of", sa.String(32)))
+    where = sa.text("resume_of IS NOT NULL")
+    op.create_index("traces_resumes", "traces", ["resume_of", "started_ns"], sqlite_where=where, postgresql_where=where)
     calls = sa.table("model_calls", *map(sa.column, ("trace_id", "step_id", "raw_usage", *_COUNTS)))
     key = (calls.c.trace_id == sa.bindparam("of_trace")) & (calls.c.step_id == sa.bindparam("of_step"))
     change = calls.update().where(key).values({name: sa.bindparam(name) for name in _COUNTS})

@@ -413,6 +413,15 @@ class TestResultsThatCannotBeRestored:
         assert done() == []
         assert len(recorded.trace().steps) == 2
 
+    def test_a_block_of_such_a_kind_runs_like_any_block(self, recorded):
+        @workflow
+        def finds() -> str:
+            with span("find", kind="retriever"):
+                return "found"
+
+        finds()
+        assert replay("latest", fn=finds).output == "found"
+
     def test_named_live_it_runs(self, recorded):
         uses_leaf()
         assert replay("latest", live("makes_leaf")).output == "one"

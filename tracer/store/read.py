@@ -51,6 +51,7 @@ def summary_of(row: Row[Any], owners: Owners) -> TraceSummary:
         escalations=row.escalations,
         tags=row.tags or {},
         replay_of=row.replay_of,
+        resume_of=row.resume_of,
     )
 
 

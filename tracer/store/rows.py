@@ -150,6 +150,7 @@ class Rows:
             "owner": attrs.get("owner") or self.owner,
             "entry": attrs.get("entry"),
             "replay_of": attrs.get("replay_of"),
+            "resume_of": attrs.get("resume_of"),
             "plan": attrs.get("plan"),
             "preview": first,
             "root_id": step_id,

@@ -196,6 +196,12 @@ class Store:
             query = select(*read.SUMMARY).where(traces.c.replay_of == trace_id)
             return self._page(connection, query, Owners(connection, self._alive), limit=limit, before=None)
 
+    def resumes_of(self, trace_id: str, *, limit: int = 50) -> list[TraceSummary]:
+        """The runs that went on where this trace had stopped, newest first."""
+        with engines.reading(self._engine) as connection:
+            query = select(*read.SUMMARY).where(traces.c.resume_of == trace_id)
+            return self._page(connection, query, Owners(connection, self._alive), limit=limit, before=None)
+
     def _page(
         self, connection: Connection, query: Select[Any], owners: Owners, *, limit: int, before: tuple[int, str] | None
     ) -> list[TraceSummary]:

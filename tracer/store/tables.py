@@ -69,6 +69,7 @@ traces = Table(
     Column("owner", Text, nullable=False),
     Column("entry", Json),
     Column("replay_of", String(32)),
+    Column("resume_of", String(32)),
     Column("plan", Json),
     Column("end_plan", Json),
     Column("preview", Text, nullable=False),
@@ -97,6 +98,7 @@ traces = Table(
 _failed = traces.c.outcome == "failed"
 _open = traces.c.outcome.is_(None)
 _replays = traces.c.replay_of.is_not(None)
+_resumes = traces.c.resume_of.is_not(None)
 _behind = traces.c.counted < traces.c.seq
 Index("traces_newest", traces.c.started_ns, traces.c.trace_id)
 Index("traces_by_workflow", traces.c.workflow, traces.c.started_ns, traces.c.trace_id)
@@ -104,6 +106,7 @@ Index("traces_failed", traces.c.started_ns, traces.c.trace_id, sqlite_where=_fai
 Index("traces_open", traces.c.owner, sqlite_where=_open, postgresql_where=_open)
 Index("traces_behind", traces.c.owner, sqlite_where=_behind, postgresql_where=_behind)
 Index("traces_replays", traces.c.replay_of, traces.c.started_ns, sqlite_where=_replays, postgresql_where=_replays)
+Index("traces_resumes", traces.c.resume_of, traces.c.started_ns, sqlite_where=_resumes, postgresql_where=_resumes)
 
 steps = Table(
     "steps",
