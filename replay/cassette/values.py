@@ -3,8 +3,8 @@
 What JSON has a word for stands as it is. All else is an object with one key that begins with ``$``:
 ``{"$tuple": [1, 2]}``, ``{"$dataclass": ["shop:Order", {"id": 7}]}``, ``{"$decimal": "1.50"}``. Long text is
 ``{"$lines": [...]}``; bytes are ``{"$json": ...}``, ``{"$utf8": ...}`` or ``{"$base64": ...}``, the first that can say
-them; an HTTP exchange has a short form (replay.cassette.exchanges). A key of the value's own that begins with ``$`` gets
-one more. The order of keys is kept, for a workflow may depend on it.
+them; an HTTP exchange has a short form (replay.cassette.exchanges). A key of the value's own that begins with ``$``
+gets one more. The order of keys is kept, for a workflow may depend on it.
 
 Every value is read back before it is written: one that this form can't give again byte by byte (it is nested too deep,
 its bytes are torn) is written as ``{"$packed": ...}``, the codec's bytes in base64. No class is needed, nor imported.
