@@ -10,12 +10,12 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Generator
 
 import pytest
 
 if TYPE_CHECKING:
-    from replay.cassette.take import Again, Asked, Take, Told
+    from replay.cassette.take import Again, Asked, Mode, Take, Told
 
 _MODES = ("none", "once", "new", "all")
 _UNSAFE = re.compile(r"[^\w.=-]+")
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     mark = item.get_closest_marker("playhead")
     if mark is None:
         return (yield)
@@ -110,7 +110,7 @@ def _asked(item: pytest.Item, mark: pytest.Mark) -> Asked:
     unknown = set(mark.kwargs) - {"cassette", "strict", "network"}
     if mark.args or unknown:
         pytest.fail(f"the marker is {_MARK.partition(':')[0]}; it has no {', '.join(sorted(unknown)) or 'places'}")
-    mode = item.config.getoption("replay_mode") or ("none" if os.environ.get("CI") else "once")
+    mode: Mode = item.config.getoption("replay_mode") or ("none" if os.environ.get("CI") else "once")
     given = mark.kwargs.get("cassette")
     return Asked(
         path=item.path.parent / (_own_path(item) if given is None else given),
@@ -138,7 +138,7 @@ def _is_ambiguous(whole: str) -> bool:
 @pytest.fixture
 def playhead(request: pytest.FixtureRequest) -> Any:
     """The recorded run of this test's cassette: ``playhead.call()`` makes it again, ``playhead.output`` is what it
-    gave."""
+    gave, and ``playhead.check()`` compares the two."""
     return _Recorded(request.node)
 
 
@@ -160,13 +160,16 @@ class _Recorded:
     def call(self) -> Any:
         return self._again.call()
 
+    def check(self) -> None:
+        self._again.check()
+
     @property
     def output(self) -> Any:
         return self._again.output
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     report: Any = yield
     told = item.stash.get(_TOLD, None) if call.when == "call" else None
     if told is not None:

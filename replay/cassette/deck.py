@@ -31,13 +31,19 @@ class CassettePlayer(ReplayPlayer):
 
     def _diverged(self, call: Call, match: Match) -> Any:
         reaches_out = call.effect or call.kind in REACHING_KINDS
-        return self._anew(match.outcome, call, match.step) if reaches_out and self._adds else super()._diverged(call, match)
+        return (
+            self._anew(match.outcome, call, match.step)
+            if reaches_out and self._adds
+            else super()._diverged(call, match)
+        )
 
     def _cut_off(self, call: Call, source: Step) -> Any:
         return self._anew("interrupted", call, source) if self._adds else super()._cut_off(call, source)
 
     def _not_restored(self, call: Call, source: Step, culprit: str) -> Any:
-        return self._anew("not-replayable", call, source) if self._adds else super()._not_restored(call, source, culprit)
+        return (
+            self._anew("not-replayable", call, source) if self._adds else super()._not_restored(call, source, culprit)
+        )
 
     def _anew(self, kind: str, call: Call, source: Step | None) -> Decision:
         self._diverge(kind, call, source, "recorded anew", self._changes(call, source))

@@ -96,9 +96,9 @@ class Take:
         folder = Path(tempfile.mkdtemp(prefix="playhead-take-"))
         url = f"sqlite:///{folder / 'playhead.db'}"
         try:
-            with recorder.elsewhere(database_url=url, home=folder, enabled=True, sample=1.0, keep=1.0) as config:
-                with open_store(url) as store:
-                    yield cls(asked, store, config)
+            settings = {"database_url": url, "home": folder, "enabled": True, "sample": 1.0, "keep": 1.0}
+            with recorder.elsewhere(**settings) as config, open_store(url) as store:
+                yield cls(asked, store, config)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -157,9 +157,9 @@ class Take:
         at = called_at(None if error is None else error.__traceback__)
         stopped = self._deck.stopped
         if stopped is not None:
-            return story_of(
-                stopped, self._deck, mode=self._mode, cassette=self.asked.shown, at=at, way_out=self._way_out
-            )
+            told = story_of(stopped, self._deck, at)
+            head = f"This run is not the recorded one (replay mode {self._mode}, cassette {self.asked.shown})."
+            return "\n".join([head, *told, self._way_out])
         if self._refusal is not None and self._refusal.tried:
             place = f" (from {at})" if at else ""
             return f"A connection to {self._refusal.tried[0]} was refused{place}: {self._no_network}"
@@ -228,7 +228,9 @@ class Take:
     def first(self) -> Card:
         """The first cassette. Raises ReplayError where there is none."""
         if not self.cards or self.cards[0].source is None:
-            raise ReplayError(f"{self.asked.shown}: there is no cassette to take the inputs from; export the trace again")
+            raise ReplayError(
+                f"{self.asked.shown}: there is no cassette to take the inputs from; export the trace again"
+            )
         return self.cards[0]
 
 
@@ -261,6 +263,17 @@ class Again:
         args, kwargs = recorded_inputs(card.record, function)
         with at_home(function, card.trace.entry):
             return apart(lambda: to_its_end(function(*args, **kwargs)))
+
+    def check(self) -> None:
+        """Call it, and compare what it gives with the recorded output, type by type. Raises AssertionError, which
+        names each place that differs."""
+        from replay.compare import compare  # noqa: PLC0415
+
+        again = self.call()  # first, for it imports the classes of what was recorded
+        changes = compare(self.output, again)
+        if changes:
+            places = [f"{change.path}: {change.before!r} -> {change.after!r}" for change in changes]
+            raise AssertionError("the workflow gave something else than recorded\n" + "\n".join(places))
 
     @property
     def output(self) -> Any:

@@ -26,11 +26,10 @@ _NOT_THE_USERS = (
 )
 
 
-def story_of(stopped: Stopped, deck: Deck, *, mode: str, cassette: str, at: str | None, way_out: str) -> str:
-    """The whole story of a test that stopped, for its report."""
+def story_of(stopped: Stopped, deck: Deck, at: str | None) -> list[str]:
+    """Where a test stopped and why, in lines. ``at`` is the place in the user's code."""
     divergence = stopped.divergence
-    lines = [f"This run is not the recorded one (replay mode {mode}, cassette {cassette})."]
-    lines.append(f"{divergence.path}: {_KINDS.get(divergence.kind, divergence.kind)}")
+    lines = [f"{divergence.path}: {_KINDS.get(divergence.kind, divergence.kind)}"]
     if at is not None:
         lines.append(f"  called at {at}")
     nearest = _nearest(divergence, deck)
@@ -39,7 +38,7 @@ def story_of(stopped: Stopped, deck: Deck, *, mode: str, cassette: str, at: str 
     lines += _changes(divergence)
     if divergence.kind not in {"new", "input-changed"}:
         lines.append(f"  {stopped.advice}")
-    return "\n".join([*lines, way_out])
+    return lines
 
 
 def _changes(divergence: Divergence) -> list[str]:

@@ -23,7 +23,6 @@ from tracer import effect, span, step, workflow
 from tracer.key import store_key
 from tracer.store import open_store
 
-
 FLOW = """
 from tracer import step, workflow
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Iterator
 
 import pytest
 
@@ -30,7 +31,8 @@ def note(what):
 @step
 def ask(question):
     note("ask")
-    body = {"model": "loopback-1", "messages": [{"role": "system", "content": PROMPT}, {"role": "user", "content": question}]}
+    messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": question}]
+    body = {"model": "loopback-1", "messages": messages}
     answer = httpx.post(os.environ["MODEL"] + "/chat/completions", json=body)
     return answer.json()["choices"][0]["message"]["content"]
 
@@ -83,18 +85,28 @@ class Project:
     def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         """``pytest`` with these words; the notes of what it did start anew."""
         (self.folder / "notes").write_text("")
-        command = [sys.executable, "-m", "pytest", "-p", "pytest_playhead", "-p", "no:cacheprovider", "-rA", *words]
+        plugins = ["-p", "pytest_playhead", "-p", "anyio.pytest_plugin", "-p", "no:cacheprovider"]
+        if "-n" in words:
+            plugins += ["-p", "xdist.plugin"]
+        command = [sys.executable, "-m", "pytest", *plugins, "-rA", *words]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
         own = {
             "PYTHONPATH": f"{REPOSITORY}",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "NOTES": str(self.folder / "notes"),
             "MODEL": self.server.url,
             "PLAYHEAD_HOME": str(self.folder / "home"),
             "PLAYHEAD_STRICT": "1",
         }
         return subprocess.run(
-            command, cwd=self.folder, env={**clean, **own, **env}, capture_output=True, text=True, timeout=100
+            command,
+            check=False,
+            cwd=self.folder,
+            env={**clean, **own, **env},
+            capture_output=True,
+            text=True,
+            timeout=100,
         )
 
     def passes(self, *words: str, **env: str) -> str:
@@ -123,11 +135,20 @@ def project(tmp_path: Path, server: Loopback) -> Project:
     return Project(folder, server)
 
 
+@pytest.fixture(scope="module")
+def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a project whose test has its cassette."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with Loopback() as server:
+        Project(folder, server).passes()
+        yield folder
+
+
 @pytest.fixture
-def played(project: Project) -> Project:
-    """A project whose test has its cassette."""
-    project.passes()
-    return project
+def played(recorded_once: Path, tmp_path: Path, server: Loopback) -> Project:
+    """A project of its own whose test has its cassette."""
+    shutil.copytree(recorded_once, tmp_path / "project")
+    return Project(tmp_path / "project", server)
 
 
 class TestAMarkedTest:
@@ -267,14 +288,16 @@ class TestATestThatIsNotAsRecorded:
         for words in (
             "replay mode none, cassette cassettes/test_app/test_support.json",
             "support/ask/chat: its input is not the recorded one",
-            "called at app.py:16, in ask",
+            "called at app.py:17, in ask",
             "$.body.messages[0].content",
             "recorded  'Be brief.'",
             "now       'Be very brief.'",
             'pytest "test_app.py::test_support" --update',
         ):
             assert words in said
-        line = re.search(r"nearest in the record: support/ask/chat \(cassettes/test_app/test_support.json:(\d+)\)", said)
+        line = re.search(
+            r"nearest in the record: support/ask/chat \(cassettes/test_app/test_support.json:(\d+)\)", said
+        )
         assert line is not None
         shown = played.cassette().read_text().splitlines()[int(line.group(1)) - 1]
         assert '"path": "support/ask/chat"' in shown
@@ -282,11 +305,18 @@ class TestATestThatIsNotAsRecorded:
 
     def test_fails_even_where_the_code_swallows_the_stop(self, played):
         played.change("app.py", "Be brief.", "Be very brief.")
-        played.change("app.py", "    return look_up(ask", "    try:\n        ask(question)\n    except BaseException:\n        return 'HELLO, WORLD sent'\n    return look_up(ask")
+        played.change(
+            "app.py",
+            "    return look_up(ask",
+            "    try:\n        ask(question)\n    except BaseException:\n        return 'HELLO, WORLD sent'\n"
+            "    return look_up(ask",
+        )
         assert "its input is not the recorded one" in played.fails()
 
     def test_fails_at_a_call_that_is_new(self, played):
-        played.change("app.py", "    return look_up(ask", "    look_up('more')\n    look_up('again')\n    return look_up(ask")
+        played.change(
+            "app.py", "    return look_up(ask", "    look_up('more')\n    look_up('again')\n    return look_up(ask"
+        )
         said = played.fails()
         assert "support/look_up: its input is not the recorded one" in said
         assert played.notes == []
@@ -344,7 +374,9 @@ class TestTheNetwork:
         assert "in replay mode none this test has only its cassette cassettes/test_app/test_support.json" in said
 
     def test_of_this_machine_is_not(self, played):
-        played.change("test_app.py", "    assert", "    import httpx, os\n    httpx.get(os.environ['MODEL'])\n    assert")
+        played.change(
+            "test_app.py", "    assert", "    import httpx, os\n    httpx.get(os.environ['MODEL'])\n    assert"
+        )
         played.passes("--replay-mode", "none")
 
     def test_is_free_where_the_mark_says_so(self, played):
@@ -357,7 +389,14 @@ class TestTheNetwork:
     def test_is_free_again_afterwards(self, played):
         played.write(
             "test_later.py",
-            "import socket, pytest\ndef test_it():\n    with pytest.raises(OSError):\n        socket.getaddrinfo('a.invalid', 80)\n",
+            """
+            import socket
+            import pytest
+
+            def test_it():
+                with pytest.raises(OSError):
+                    socket.getaddrinfo("a.invalid", 80)
+            """,
         )
         played.passes("--replay-mode", "none")
 
@@ -433,20 +472,20 @@ class TestThePlugin:
             import sys
 
             def test_it():
-                ours = [name for name in sys.modules if name.split(".")[0] in ("tracer", "replay", "sqlalchemy", "httpx")]
-                assert ours == []
+                heavy = {"tracer", "replay", "sqlalchemy", "httpx"}
+                assert heavy.isdisjoint(name.split(".")[0] for name in sys.modules)
             """,
         )
         project.passes()
 
     def test_gives_way_to_another_plugin_that_has_the_same_option(self, project):
         project.write("conftest.py", "")
-        project.write("other.py", "def pytest_addoption(parser):\n    parser.addoption('--update', action='store_true')\n")
+        project.write(
+            "other.py", "def pytest_addoption(parser):\n    parser.addoption('--update', action='store_true')\n"
+        )
         done = project.run("-p", "other", "--replay-update", "--update", PYTHONPATH=f"{REPOSITORY}:{project.folder}")
         assert "conflicting" not in done.stdout + done.stderr
 
     def test_knows_its_mark(self, project):
         said = project.run("--markers").stdout
         assert "@pytest.mark.playhead(cassette=None, strict=False, network=False)" in said
-
-
