@@ -6,6 +6,7 @@ imports nothing of them until a marked test runs.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import re
@@ -23,6 +24,7 @@ _UNSAFE = re.compile(r"[^\w.=-]+")
 _LONGEST = 100
 _TAKE: pytest.StashKey[Take] = pytest.StashKey()
 _TOLD: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+_UPDATE = "Record again what changed of the marked tests' runs, and only that."
 _MARK = (
     "playhead(cassette=None, strict=False, network=False): play the workflows that this test calls from a cassette. "
     "cassette: its path, from the test's folder on; strict: fail where recorded steps are not used, or their code has "
@@ -38,11 +40,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="none: only what is recorded (the default where CI is set); once: record where there is no cassette (the "
         "default elsewhere); new: record what is not in it; all: record everything anew",
     )
-    words = "Record again what changed of the marked tests' runs, and only that."
+    group.addoption("--replay-update", action="store_true", help=_UPDATE)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> None:
+    """When all others have named their options, the short word for ours, unless it is one of theirs."""
+    group = parser.getgroup("playhead")
+    group.addoption("--update", action="store_true", dest="replay_update", help=_UPDATE)
     try:
-        group.addoption("--replay-update", "--update", action="store_true", help=words)
-    except ValueError:  # another plugin has --update
-        group.addoption("--replay-update", action="store_true", help=words)
+        parser.parse_known_args([])
+    except argparse.ArgumentError:
+        group.options.pop()
 
 
 def pytest_configure(config: pytest.Config) -> None:

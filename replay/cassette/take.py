@@ -149,6 +149,11 @@ class Take:
                 self._deck.close()
             told.failed = self._why_failed(error)
             self._gather(told)
+        elif error is None and not self._recorded():
+            told.failed = (
+                "There is nothing to put into a cassette: this test is marked, and no workflow that it calls was "
+                "recorded. Does it call a @workflow, in the test itself and in this process?"
+            )
         if error is None and told.failed is None:
             told.written = self._write()
         return told

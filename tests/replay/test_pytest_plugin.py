@@ -136,19 +136,19 @@ def project(tmp_path: Path, server: Loopback) -> Project:
 
 
 @pytest.fixture(scope="module")
-def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a project whose test has its cassette."""
-    folder = tmp_path_factory.mktemp("recorded")
+def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose test has its cassette."""
     with Loopback() as server:
-        Project(folder, server).passes()
-        yield folder
+        project = Project(tmp_path_factory.mktemp("recorded"), server)
+        project.passes()
+        yield project
 
 
 @pytest.fixture
-def played(recorded_once: Path, tmp_path: Path, server: Loopback) -> Project:
-    """A project of its own whose test has its cassette."""
-    shutil.copytree(recorded_once, tmp_path / "project")
-    return Project(tmp_path / "project", server)
+def played(recorded_once: Project, tmp_path: Path) -> Project:
+    """A copy of it, with the same model behind it."""
+    shutil.copytree(recorded_once.folder, tmp_path / "project")
+    return Project(tmp_path / "project", recorded_once.server)
 
 
 class TestAMarkedTest:
@@ -192,6 +192,10 @@ class TestAMarkedTest:
         project.passes()
         assert (project.folder / "here" / "it.json").is_file()
         project.passes("--replay-mode", "none")
+
+    def test_that_calls_no_workflow_says_so(self, project):
+        project.write("test_app.py", "import pytest\n@pytest.mark.playhead\ndef test_it():\n    pass\n")
+        assert "Does it call a @workflow" in project.fails()
 
     def test_that_is_marked_wrongly_says_how(self, project):
         project.change("test_app.py", "mark.playhead", "mark.playhead(casette='a')")
@@ -478,13 +482,15 @@ class TestThePlugin:
         )
         project.passes()
 
-    def test_gives_way_to_another_plugin_that_has_the_same_option(self, project):
-        project.write("conftest.py", "")
-        project.write(
-            "other.py", "def pytest_addoption(parser):\n    parser.addoption('--update', action='store_true')\n"
-        )
-        done = project.run("-p", "other", "--replay-update", "--update", PYTHONPATH=f"{REPOSITORY}:{project.folder}")
-        assert "conflicting" not in done.stdout + done.stderr
+    @pytest.mark.parametrize("place", ["conftest", "other"])
+    def test_gives_way_to_another_that_has_its_short_option(self, project, place):
+        project.write(f"{place}.py", "def pytest_addoption(parser):\n    parser.addoption('--update', type=int)\n")
+        words = ["-p", "other"] if place == "other" else []
+        both = f"{REPOSITORY}:{project.folder}"
+        project.passes(*words, "--update", "3", PYTHONPATH=both)
+        project.change("app.py", "return word.upper()", "return word.lower()")
+        project.change("test_app.py", "HELLO, WORLD sent", "hello, world sent")
+        project.passes(*words, "--replay-update", PYTHONPATH=both)
 
     def test_knows_its_mark(self, project):
         said = project.run("--markers").stdout
