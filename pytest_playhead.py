@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Generator
 import pytest
 
 if TYPE_CHECKING:
-    from replay.cassette.take import Again, Asked, Mode, Take, Told
+    from replay.cassette.again import Again
+    from replay.cassette.take import Asked, Mode, Take, Told
 
 _MODES = ("none", "once", "new", "all")
 _UNSAFE = re.compile(r"[^\w.=-]+")
@@ -47,11 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(parser: pytest.Parser) -> None:
     """When all others have named their options, the short word for ours, unless it is one of theirs."""
     group = parser.getgroup("playhead")
-    group.addoption("--update", action="store_true", dest="replay_update", help=_UPDATE)
     try:
-        parser.parse_known_args([])
+        group.addoption("--update", action="store_true", dest="replay_update", help=_UPDATE)
+        parser.parse_known_args([])  # older pytests see only now that two options have one name
     except argparse.ArgumentError:
-        group.options.pop()
+        group.options[:] = [option for option in group.options if "--update" not in option.names()]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -159,7 +160,7 @@ class _Recorded:
 
     @property
     def _again(self) -> Again:
-        from replay.cassette.take import Again  # noqa: PLC0415
+        from replay.cassette.again import Again  # noqa: PLC0415
 
         take = self._item.stash.get(_TAKE, None)
         if take is None:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Literal
+from typing import Iterator, Literal
 
 from replay.cassette import network
 from replay.cassette.deck import Card, Deck
@@ -228,8 +228,6 @@ class Take:
             path.unlink()
         return written
 
-    # -- the recorded run, for a test that makes it again ------------------------------------------------------------
-
     def first(self) -> Card:
         """The first cassette. Raises ReplayError where there is none."""
         if not self.cards or self.cards[0].source is None:
@@ -247,53 +245,3 @@ def _is_stale(divergence: Divergence, trace: Trace) -> bool:
 
 def _is_leaf(step: Step) -> bool:
     return step.effect or step.kind in {"llm", "embedding", "retriever", "reranker", "tool", "http", "human"}
-
-
-class Again:
-    """The recorded run of a test's cassette, and the way to make it again: what the fixture ``playhead`` is."""
-
-    def __init__(self, take: Take) -> None:
-        self._take = take
-
-    def call(self) -> Any:
-        """Call the recorded workflow with its recorded inputs. Gives what it gives, raises what it raises; what is
-        yielded comes as a list."""
-        from replay.calling import apart, to_its_end  # noqa: PLC0415 - only tests that are made from a trace need these
-        from replay.entry import at_home, find  # noqa: PLC0415
-        from replay.run import recorded_inputs  # noqa: PLC0415
-
-        card = self._take.first()
-        function = find(card.trace.entry)
-        self._take.stay()
-        args, kwargs = recorded_inputs(card.record, function)
-        with at_home(function, card.trace.entry):
-            return apart(lambda: to_its_end(function(*args, **kwargs)))
-
-    def check(self) -> None:
-        """Call it, and compare what it gives with the recorded output, type by type. Raises AssertionError, which
-        names each place that differs."""
-        from replay.compare import compare  # noqa: PLC0415
-
-        again = self.call()  # first, for it imports the classes of what was recorded
-        changes = compare(self.output, again)
-        if changes:
-            places = [f"{change.path}: {change.before!r} -> {change.after!r}" for change in changes]
-            raise AssertionError("the workflow gave something else than recorded\n" + "\n".join(places))
-
-    @property
-    def output(self) -> Any:
-        """What the recorded run gave, or the exception that it raised."""
-        card = self._take.first()
-        if card.trace.root is None or not card.record.ended(card.trace.root):
-            raise ReplayError(f"{self._take.asked.shown}: the recorded run was cut off, and gave nothing")
-        return given(card.record, card.trace.root)
-
-
-def given(record: Record, root: Step) -> Any:
-    """What a recorded workflow gave, as its caller had it. Raises ReplayError where that can't be restored."""
-    from tracer.codec import Yielded  # noqa: PLC0415
-
-    result = record.result(root)
-    if result.culprit is not None:
-        raise ReplayError(f"the output of {root.path} can't be restored at {result.culprit}")
-    return list(result.value.items) if isinstance(result.value, Yielded) else result.value
