@@ -140,8 +140,8 @@ class _Steps:
     def _call(self, call: ModelCall) -> dict[str, Any]:
         said = asdict(call)
         del said["cost"], said["unpriced_because"]
-        if not self._timed:
-            del said["first_token_ns"]
+        if not self._timed:  # the ids are another at every recording, and stand in the answer as well
+            del said["first_token_ns"], said["response_id"], said["request_id"]
         return _told({**said, "usage": _counts(said["usage"])})
 
     def _note(self, note: Note) -> dict[str, Any]:

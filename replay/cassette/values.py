@@ -15,6 +15,8 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
+import struct
 from typing import Any, Callable
 from uuid import UUID
 
@@ -75,7 +77,8 @@ def _shown(value: Any) -> Any:
     if kind is Node:
         return shown_exchange(value, _shown) or {f"${Tag(value.tag).name.lower()}": _shown_body(value)}
     if kind is float and not math.isfinite(value):
-        return {"$float": str(value)}
+        usual = struct.pack(">d", value) == struct.pack(">d", float(str(value)))
+        return {"$float": str(value) if usual else struct.pack(">d", value).hex()}
     return value
 
 
@@ -138,8 +141,8 @@ def _value(shown: Any) -> Any:
 
 
 def _special(word: str, said: Any, style: str) -> Any:
-    if word == "$float" and said in {"nan", "inf", "-inf"}:
-        return float(said)
+    if word == "$float":
+        return _float(said)
     if word == "$lines":
         return "\n".join(_texts(word, said))
     if word == "$utf8":
@@ -154,6 +157,16 @@ def _special(word: str, said: Any, style: str) -> Any:
     if tag is None:
         raise ValueError(f"{word} is no word of a cassette of this version")
     return _node(tag, said)
+
+
+def _float(said: Any) -> float:
+    """One that is no number: by name, or a NaN of its own by its bits."""
+    if said in {"nan", "inf", "-inf"}:
+        return float(said)
+    if type(said) is not str or not re.fullmatch("[0-9a-f]{16}", said):
+        raise ValueError(f"$float takes nan, inf, -inf or 16 hex digits, not {said!r}")
+    (value,) = struct.unpack(">d", bytes.fromhex(said))
+    return float(value)
 
 
 def _node(tag: Tag, said: Any) -> Node:

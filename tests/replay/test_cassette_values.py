@@ -132,7 +132,7 @@ class TestAFileThatIsDamaged:
             ({"$packed": 5}, "no base64"),
             ({"$lines": [1]}, "list of texts"),
             ({"$tuple": [], "b": 1}, "stands alone"),
-            ({"$float": "many"}, "no word"),
+            ({"$float": "many"}, "16 hex digits"),
             ({"$request": {"method": "GET"}}, "not whole"),
             ({"$response": 1}, "not whole"),
             ({"$uuid": "short"}, "badly formed"),
