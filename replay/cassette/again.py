@@ -11,7 +11,7 @@ from replay.compare import compare
 from replay.entry import at_home, find
 from replay.errors import ReplayError
 from replay.record import Record
-from replay.run import recorded_inputs
+from replay.stage import recorded_inputs
 from tracer.codec import Yielded
 from tracer.model import Step, Trace
 
