@@ -41,7 +41,7 @@ class Divergence:
             words += f" (recorded as {self.recorded_path})"
         if self.changes:
             first = self.changes[0]
-            before, after = _parting(one_line(repr(first.before)), one_line(repr(first.after)))
+            before, after = parting(one_line(repr(first.before)), one_line(repr(first.after)))
             words += f"; first at {first.path}: {before} -> {after}"
         return words
 
@@ -64,7 +64,7 @@ def short(value: Any) -> str:
     return _cut(one_line(repr(value)), 0)
 
 
-def _parting(before: str, after: str) -> tuple[str, str]:
+def parting(before: str, after: str) -> tuple[str, str]:
     """Both texts, cut so that the place where they part is in sight."""
     start = 0
     if max(len(before), len(after)) > _MOST:

@@ -21,6 +21,7 @@ from replay.leave import Leave
 from replay.lens import differences, readable, shown_input
 from replay.match import Match, Matcher
 from replay.plan import Plan, Rule
+from replay.recognised import known_as_kept, recognised
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from replay.resuming import made_again
 from tracer.catalogue import Target
@@ -59,6 +60,7 @@ class ReplayPlayer:
         self._made_again = made_again(record) if plan.resumes else frozenset()
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
+        self._known_as_kept = known_as_kept(record.trace.steps)
         self._parents: dict[str, str | None] = {}
         #: Steps around a model call: what they say of usage and cost is said by the call already.
         self._around: set[str | None] = set()
@@ -118,7 +120,7 @@ class ReplayPlayer:
     # -- the order of decisions ------------------------------------------------------------------------------------
 
     def _decide(self, call: Call) -> Decision | _StandIn:
-        match = self._matcher.take(call)
+        match = self._matcher.take(recognised(call, self._known_as_kept))
         self._parents[call.step_id] = call.parent_id
         if call.parent_id is None:
             self.new_trace_id = call.trace_id

@@ -103,7 +103,7 @@ class Stage:
             player = TimedPlayer(
                 self.record, plan, targets(plan, self.trace), clock, paced=timing.streams == "recorded"
             )
-            args, kwargs = _inputs(self.record, function)
+            args, kwargs = recorded_inputs(self.record, function)
             _check_edits(plan, self.record)
             new = _Outcome()
             new.run(function, args, kwargs, player)
@@ -181,7 +181,7 @@ def _check_edits(plan: Plan, record: Record) -> None:
                 shaped(rule.value, record.result(step).value, request=request if is_call else None, path=step.path)
 
 
-def _inputs(record: Record, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
+def recorded_inputs(record: Record, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
     """The recorded inputs, as this function takes them. Raises NotReplayable."""
     root, name = record.trace.root, getattr(function, "__qualname__", repr(function))
     if getattr(function, "__playhead__", None) != "workflow":

@@ -37,6 +37,8 @@ class Call:
     key: Any = None
     #: The inputs as a function gets them, for a stand-in that is a function.
     arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), {})
+    #: The inputs as they are kept, in the codec's bytes: without secrets, cut, or None where they are not captured.
+    kept: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

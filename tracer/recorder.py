@@ -32,6 +32,7 @@ __all__ = [
     "catalogue",
     "configure",
     "current_config",
+    "elsewhere",
     "flush",
     "guard",
     "hold",
@@ -105,6 +106,19 @@ def configure(  # noqa: PLR0913 - one door for all settings
     _catalogue.add(targets)
 
 
+@contextlib.contextmanager
+def elsewhere(**told: Any) -> Iterator[Config]:
+    """Record with these settings meanwhile (``configure``'s arguments), and then go on as before, nothing changed."""
+    before = dict(_overrides)
+    configure(**told)
+    try:
+        yield current_config()
+    finally:
+        shutdown()
+        _overrides.clear()
+        _overrides.update(before)
+
+
 def current_config() -> Config:
     """The settings that recording and reading use."""
     return settings.from_environment(**_overrides)
@@ -164,11 +178,11 @@ def hold(player: Player) -> Iterator[None]:
     """Put every workflow of this process that begins now, on whatever thread, under ``player``: while a script is
     loaded to find its workflow, none may run."""
     global _held_by  # noqa: PLW0603
-    _held_by = player
+    before, _held_by = _held_by, player
     try:
         yield
     finally:
-        _held_by = None
+        _held_by = before
 
 
 def awaited() -> Player | None:

@@ -374,6 +374,7 @@ def _call_of(step: ActiveStep, started: Started, clear: bytes | None, declared: 
         stand_in=declared.stand_in,
         arguments=arguments,
         key=started.attrs.get("tags", {}).get(KEY_TAG) if declared.keyed else None,
+        kept=None if isinstance(started.input, str) else started.input,
     )
 
 
