@@ -101,7 +101,8 @@ class Gemini:
         declared = (each for tool in body.get("tools") or () for each in tool.get("functionDeclarations") or ())
         tools = (
             # The SDK has its own field of a function's schema in two spellings.
-            Tool(each["name"], next((each[name] for name in _GEMINI_SCHEMAS if each.get(name)), {})) for each in declared
+            Tool(each["name"], next((each[name] for name in _GEMINI_SCHEMAS if each.get(name)), {}))
+            for each in declared
         )
         calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
         turns = [Turn("system", text_of(system["parts"]))] if system.get("parts") else []
