@@ -1,8 +1,9 @@
 """A DSPy program: it sorts tickets in parallel, looks up the order of the first with a tool, and streams the reply.
 
 DSPy calls its models through litellm, on httpx. All of it is seen, the threads of ``dspy.Parallel`` and ``asyncify``
-included, and nothing needs an adapter. An answer out of DSPy's cache is no call, so a second run in the same place records
-none: ``cache=False``, as here, lets every run be seen and replayed. ``track_usage=True`` lets streams count their tokens.
+included, and nothing needs an adapter. An answer out of DSPy's cache is no call, so a second run in the same place
+records none: ``cache=False``, as here, lets every run be seen and replayed. ``track_usage=True`` lets streams count
+their tokens.
 """
 
 from __future__ import annotations
