@@ -1,9 +1,9 @@
 """A DSPy program: it sorts tickets in parallel, looks up the order of the first with a tool, and streams the reply.
 
 DSPy calls its models through litellm, on httpx. All of it is seen, the threads of ``dspy.Parallel`` and ``asyncify``
-included, and nothing needs an adapter. An answer out of DSPy's cache is no call, so a second run in the same place
-records none: ``cache=False``, as here, lets every run be seen and replayed. ``track_usage=True`` lets streams count
-their tokens.
+included, and nothing needs an adapter. DSPy asks its cache first, and an answer out of it is no call: a second run in
+the same place records none, and a replay there is answered by the cache instead of the record. So it is off here.
+``track_usage=True`` lets streams count their tokens.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any, Literal
 import dspy
 
 from tracer import step, workflow
+
+#: Where it must be on, replay with ``DSPY_CACHEDIR`` set to an empty folder.
+CACHED = False
 
 
 class Sort(dspy.Signature):
@@ -73,7 +76,7 @@ async def draft(ticket: str, known: str) -> dict[str, Any]:
 
 @workflow
 async def triage(tickets: list[str]) -> dict[str, Any]:
-    lm = dspy.LM("openai/gpt-4o-mini", cache=False, num_retries=2)
+    lm = dspy.LM("openai/gpt-4o-mini", cache=CACHED, num_retries=2)
     adapter = dspy.JSONAdapter(use_native_function_calling=True)
     with dspy.context(lm=lm, adapter=adapter, track_usage=True):
         intents = await dspy.asyncify(classify)(tickets)

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import dspy
 import pipeline
+
+from replay import replay
 
 TICKETS = ["Where is my order 17? The delivery is late.", "Your billing charged me twice for order 18."]
 
@@ -31,6 +34,16 @@ class TestAProgram:
 
     def test_a_second_run_is_seen_like_the_first(self, record, calls):
         assert len(calls(record(pipeline.triage, TICKETS))) == len(calls(record(pipeline.triage, TICKETS)))
+
+
+class TestTheCache:
+    def test_is_asked_before_the_record_and_its_answers_are_no_calls(self, record, calls, monkeypatch, tmp_path):
+        monkeypatch.setattr(pipeline, "CACHED", True)
+        dspy.configure_cache(disk_cache_dir=str(tmp_path / "cache"))
+        first, second = record(pipeline.triage, TICKETS), record(pipeline.triage, TICKETS)
+        assert (len(calls(first)), len(calls(second))) == (4, 0)
+        again = replay(first.trace_id, verify=True)
+        assert [each.kind for each in again.divergences] == ["never-reached"] * 4
 
 
 class TestAFault:
