@@ -24,6 +24,9 @@ from replay import Replay, replay
 from tracer.model import Step, Trace
 from tracer.reading import open_reading
 
+# The folders here have the names of packages, and would be found as such where one isn't installed.
+sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+
 #: One for the whole process: clients are made where a pipeline is imported, and keep its address.
 PROVIDER = Provider()
 _URL = PROVIDER.url
