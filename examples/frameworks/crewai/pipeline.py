@@ -1,8 +1,9 @@
 """A CrewAI crew of two: a clerk finds out about an order with a tool and sorts the ticket, a writer answers it.
 
 CrewAI calls its models through the OpenAI SDK, on httpx. All of it is seen, in a kickoff of many (CrewAI's own threads)
-too, and nothing needs an adapter. CrewAI's own traces and telemetry are requests of its own and no model calls; set
-``OTEL_SDK_DISABLED=true`` and ``CREWAI_TRACING_ENABLED=false`` where they are to stay out of the record.
+too, and nothing needs an adapter. A kickoff writes to a database of its own in the user's home, where a replay that
+runs one again stops: ``--allow answer`` lets the step do so. CrewAI's traces and telemetry are requests and no model
+calls; set ``OTEL_SDK_DISABLED=true`` and ``CREWAI_TRACING_ENABLED=false`` where they are to stay out of the record.
 """
 
 from __future__ import annotations

@@ -4,7 +4,12 @@ from collections import Counter
 
 import pipeline
 
+from replay import allow
+
 TICKETS = ["Where is my order 17? The delivery is late.", "Your billing charged me twice for order 18."]
+
+#: A kickoff keeps what its tasks gave in a database of CrewAI's own.
+OWN_FILES = allow("answer")
 
 
 class TestACrew:
@@ -19,7 +24,7 @@ class TestACrew:
         assert Counter(row[2:] for row in rows) == provider.counted
 
     def test_it_replays_without_a_network(self, record, replay_offline):
-        told = replay_offline(record(pipeline.desk, TICKETS)).output
+        told = replay_offline(record(pipeline.desk, TICKETS), OWN_FILES).output
         assert [each["intent"] for each in told] == ["delivery", "billing"]
         assert ["17" in told[0]["known"], "18" in told[1]["known"]] == [True, True]
 
@@ -31,10 +36,10 @@ class TestAFault:
         told = [step.call.status_code for step in trace.steps if step.call is not None]
         assert [status for status in told if status != 200] == [429, 500]
         assert trace.summary.status == "completed"
-        replay_offline(trace)
+        replay_offline(trace, OWN_FILES)
 
     def test_an_agent_that_is_started_again_after_an_error_shows_both_attempts(self, provider, record, replay_offline):
         provider.fail(401, where="Answer this ticket")
         trace = record(pipeline.desk, TICKETS[:1])
         assert [step.call.status_code for step in trace.steps if step.call is not None] == [200, 200, 200, 401, 200]
-        replay_offline(trace)
+        replay_offline(trace, OWN_FILES)
