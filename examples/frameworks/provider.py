@@ -25,7 +25,7 @@ from typing import Any, Callable, Literal, Self
 from urllib.parse import unquote
 
 from provider_answers import Question, Said, answer, tokens, vector
-from provider_openai import Chat, MistralChat, Responses, embeddings
+from provider_openai import Chat, GroqChat, MistralChat, Responses, embeddings
 from provider_others import Cohere, Converse, Gemini, Invoke, Messages
 
 #: A status, or: ``slow`` waits, ``bad-body`` sends no JSON, ``bad-json`` lets the model say broken JSON, ``cut`` closes
@@ -34,6 +34,7 @@ Fault = int | Literal["slow", "bad-body", "bad-json", "cut"]
 
 #: The first that the end of a path fits speaks.
 _FORMATS: tuple[tuple[str, Any], ...] = (
+    ("/openai/v1/chat/completions", GroqChat()),
     ("/chat/completions", Chat()),
     ("/responses", Responses()),
     ("/messages", Messages()),

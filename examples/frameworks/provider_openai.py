@@ -116,7 +116,21 @@ class MistralChat(Chat):
     """Its SDK streams without asking for usage, and its server always tells it: in the last chunk."""
 
     def pieces(self, question: Question, said: Said, used: Used, body: Json) -> list[bytes]:
-        return super().pieces(question, said, used, {**body, "stream_options": {"include_usage": True}})
+        return self._told_last(super().pieces(question, said, used, {**body, "stream_options": {}}), self._usage(used))
+
+    def _told_last(self, pieces: list[bytes], usage: Json) -> list[bytes]:
+        *sent, last, done = pieces
+        return [*sent, sse({**json.loads(last.removeprefix(b"data: ")), **self._told(usage)}), done]
+
+    def _told(self, usage: Json) -> Json:
+        return {"usage": usage}
+
+
+class GroqChat(MistralChat):
+    """Likewise, in a field of its own."""
+
+    def _told(self, usage: Json) -> Json:
+        return {"x_groq": {"id": made_id("req_"), "usage": usage}}
 
 
 def _finish(said: Said) -> str:

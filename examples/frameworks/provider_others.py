@@ -83,6 +83,9 @@ class Messages:
         return {"type": "tool_use", "id": made_id("toolu_"), "name": said.tool, "input": dict(said.arguments)}
 
 
+_GEMINI_SCHEMAS = ("parametersJsonSchema", "parameters_json_schema", "parameters")
+
+
 class Gemini:
     """``POST .../models/MODEL:generateContent`` and ``:streamGenerateContent``."""
 
@@ -97,7 +100,9 @@ class Gemini:
             schema = schema_of({"type": "json_object"})
         declared = (each for tool in body.get("tools") or () for each in tool.get("functionDeclarations") or ())
         tools = (
-            Tool(each["name"], each.get("parametersJsonSchema") or each.get("parameters") or {}) for each in declared
+            # The SDK has its own field of a function's schema in two spellings.
+            Tool(each["name"], next((each[name] for name in _GEMINI_SCHEMAS if each.get(name)), {}))
+            for each in declared
         )
         calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
         turns = [Turn("system", text_of(system["parts"]))] if system.get("parts") else []

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pipeline
+
+TICKET = "Where is my order 17? The delivery is late."
+NOTES = ["Parcels go by Acme.", "Invoices are sent monthly, by mail."]
+
+
+class TestAPipeline:
+    def test_every_call_stands_below_the_step_that_made_it(self, record, calls):
+        trace = record(pipeline.desk, TICKET, NOTES)
+        assert [(row.around, row.model) for row in calls(trace)] == [
+            ("desk/classify", "gpt-4o-mini"),
+            ("desk/retrieve", "text-embedding-3-small"),
+            ("desk/retrieve", "text-embedding-3-small"),
+            ("desk/answer", "gpt-4o-mini"),
+            ("desk/answer", "gpt-4o-mini"),
+            ("desk/retell", "claude-sonnet-4-5"),
+        ]
+        assert "desk/answer/find_order" in [step.path for step in trace.steps]
+
+    def test_models_and_tokens_are_those_that_the_provider_counted(self, provider, record, calls):
+        trace = record(pipeline.desk, TICKET, NOTES)
+        assert Counter(row[2:] for row in calls(trace)) == provider.counted
+        streamed = [step.path for step in trace.steps if step.call is not None and step.call.streamed]
+        assert streamed == ["desk/answer/chat", "desk/answer/chat[1]", "desk/retell/chat"]
+
+    def test_it_replays_without_a_network(self, record, replay_offline):
+        told = replay_offline(record(pipeline.desk, TICKET, NOTES)).output
+        assert (told["intent"], told["streamed"]) == ("delivery", True)
+        assert "17 left the warehouse" in told["reply"]
+
+
+class TestAFault:
+    def test_a_refused_call_is_asked_again_and_replayed_to_the_same_end(self, provider, record, replay_offline):
+        provider.fail(429, where="You know")
+        trace = record(pipeline.desk, TICKET, NOTES)
+        told = [step.call.status_code for step in trace.steps if step.path.startswith("desk/answer/chat")]
+        assert told == [429, 200, 200]
+        replay_offline(trace)
+
+    def test_a_stream_that_is_cut_fails_in_the_replay_as_it_did(self, provider, record, replay_offline):
+        provider.fail("cut", where="warmer tone")
+        trace = record(pipeline.desk, TICKET, NOTES, raises=Exception)
+        assert trace.steps[-1].status == "failed"
+        replay_offline(trace)
