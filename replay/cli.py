@@ -54,6 +54,14 @@ def rules_option(verb: str, option: str, metavar: str, words: str) -> Callable[[
     show_default=True,
     help="How served streams come: all chunks at once, or as long after one another as they were recorded.",
 )
+@click.option(
+    "--order",
+    type=click.Choice(["at-once", "recorded", "shuffled"]),
+    default="at-once",
+    show_default=True,
+    help="In which order served steps that run at once come to their ends.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="What draws the order, if it is shuffled.")
 @as_json
 def replay_command(  # noqa: PLR0913 - the options of one command
     *,
@@ -66,6 +74,8 @@ def replay_command(  # noqa: PLR0913 - the options of one command
     on_divergence: Any,
     real_time: bool,
     stream_pace: Any,
+    order: Any,
+    seed: int,
     as_json: bool,
     **rules: Any,
 ) -> None:
@@ -99,6 +109,8 @@ def replay_command(  # noqa: PLR0913 - the options of one command
         guarded=not unguarded,
         clock="real" if real_time else "virtual",
         streams=stream_pace,
+        order=order,
+        seed=seed,
     )
     if as_json:
         print_json(replay_as_json(done))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Literal
 
 from replay.errors import PlanError
+from replay.pace import Order
 from replay.plan import Plan, Rule
 from replay.result import Replay
 from replay.resuming import check_resumable
@@ -22,6 +23,8 @@ def replay(  # noqa: PLR0913 - each is one thing to say about a replay
     guarded: bool = True,
     clock: Clock = "virtual",
     streams: Streams = "at-once",
+    order: Order = "at-once",
+    seed: int = 0,
 ) -> Replay:
     """Run a recorded workflow again: unchanged steps are served, and only what the rules reach runs.
 
@@ -31,10 +34,11 @@ def replay(  # noqa: PLR0913 - each is one thing to say about a replay
     ``verify`` runs every body and serves the calls. Unmarked code that is about to write, delete, start a process,
     connect or open a database ends the replay before it does, unless ``guarded`` is False. ``clock="real"`` waits what
     the workflow waits, instead of skipping it; ``streams="recorded"`` gives served answers chunk by chunk at their
-    recorded pace, on that clock. Works the same inside a running event loop. Raises ReplayError or StoreError, before
-    anything has run.
+    recorded pace, on that clock. ``order="recorded"`` has steps that run at once end in the order in which they ended,
+    ``order="shuffled"`` in one that ``seed`` draws, to look for races. Works the same inside a running event loop.
+    Raises ReplayError or StoreError, before anything has run.
     """
-    timing = Timing(clock, streams)
+    timing = Timing(clock, streams, order, seed)
     plan = Plan(
         tuple(rules),
         on_divergence,

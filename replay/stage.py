@@ -16,6 +16,7 @@ from replay.edits import shaped
 from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
 from replay.guard import install
+from replay.pace import Order, taken_by
 from replay.plan import Plan, names
 from replay.preview import preview
 from replay.record import Record, not_restored
@@ -40,14 +41,20 @@ class Timing:
 
     clock: Clock = "virtual"
     streams: Streams = "at-once"
+    #: How long served steps take: nothing, as long as they took, or as a seed has it.
+    order: Order = "at-once"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for name, value, known in (
             ("clock", self.clock, ("virtual", "real")),
             ("streams", self.streams, ("at-once", "recorded")),
+            ("order", self.order, ("at-once", "recorded", "shuffled")),
         ):
             if value not in known:
                 raise PlanError(f"{name} is {' or '.join(map(repr, known))}, not {value!r}")
+        if self.order != "at-once" and self.clock == "real":
+            raise PlanError(f"order={self.order!r} is kept by the virtual clock: leave clock at 'virtual'")
 
 
 @contextmanager
@@ -101,7 +108,12 @@ class Stage:
         with at_home(function, self.trace.entry):
             clock = VirtualClock() if timing.clock == "virtual" else None
             player = TimedPlayer(
-                self.record, plan, targets(plan, self.trace), clock, paced=timing.streams == "recorded"
+                self.record,
+                plan,
+                targets(plan, self.trace),
+                clock,
+                paced=timing.streams == "recorded",
+                takes=taken_by(timing.order, timing.seed, self.trace),
             )
             args, kwargs = recorded_inputs(self.record, function)
             _check_edits(plan, self.record)

@@ -63,6 +63,7 @@ class Loopback:
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self._replies: deque[Reply] = deque()
+        self._routes: dict[str, Reply] = {}
         self._gates: list[threading.Event] = []
         handler = type("Handler", (_Handler,), {"loopback": self})
         self._server = _Server(("127.0.0.1", 0), handler)
@@ -78,7 +79,15 @@ class Loopback:
         for reply in replies:
             self._gates += [*reply.gates.values(), *([reply.before] if reply.before else [])]
 
-    def take(self) -> Reply:
+    def route(self, words: str, reply: Reply) -> None:
+        """Whoever says just these words gets this reply, whenever that is."""
+        self._routes[words] = reply
+        self._gates += [reply.before] if reply.before else []
+
+    def take(self, asked: Any) -> Reply:
+        said = asked["messages"][-1]["content"] if isinstance(asked, dict) and asked.get("messages") else None
+        if isinstance(said, str) and said in self._routes:
+            return self._routes[said]
         return self._replies.popleft() if self._replies else Reply()
 
     def __enter__(self) -> Self:
@@ -138,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _take(self, asked: Any) -> Reply:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.loopback.seen.append(Seen(self.path, headers, asked))
-        reply = self.loopback.take()
+        reply = self.loopback.take(asked)
         if reply.before is not None:
             reply.before.wait(30)
         return reply

@@ -22,6 +22,7 @@ from tracer.errors import ConfigError
 from tracer.fingerprint import fingerprint
 from tracer.guard import guard
 from tracer.model import Kind
+from tracer.pause import pause, pause_async
 from tracer.player import Answer, Raise
 
 #: Whatever is decorated: a function of any of the four kinds, a classmethod, a staticmethod, a callable object.
@@ -209,6 +210,7 @@ def _wrap_sync(spec: Spec) -> Callable[..., Any]:
         if step is None:
             return function(*args, **kwargs)
         if step.decision is not RUN and isinstance(step.decision, Answer | Raise):
+            pause(step.decision)
             return served(step, step.decision)
         token = CURRENT.set(step)
         try:
@@ -234,6 +236,7 @@ def _wrap_async(spec: Spec) -> Callable[..., Any]:
         if step is None:
             return await function(*args, **kwargs)
         if step.decision is not RUN and isinstance(step.decision, Answer | Raise):
+            await pause_async(step.decision)
             return served(step, step.decision)
         return await _awaited(step, function(*args, **kwargs))
 

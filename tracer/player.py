@@ -58,6 +58,8 @@ class Answer:
     origin: Origin
     source: Step | None = None
     subtree: tuple[Step, ...] = ()
+    #: Seconds before it answers, on whatever clock the replay has.
+    after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Raise:
     origin: Origin
     source: Step | None = None
     subtree: tuple[Step, ...] = ()
+    after_s: float = 0.0
 
 
 Decision = Run | Answer | Raise

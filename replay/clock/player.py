@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Mapping
 
 from replay.clock.virtual import VirtualClock
+from replay.pace import Takes
 from replay.plan import Plan
 from replay.player import ReplayPlayer
 from replay.record import REACHING_KINDS, Record
@@ -18,18 +20,28 @@ TIMEOUT_S = 60.0
 
 
 class TimedPlayer(ReplayPlayer):
-    """``clock`` is None where time is to pass as it does; ``paced`` has served streams come at their recorded pace.
+    """``clock`` is None where time is to pass as it does; ``paced`` has served streams come at their recorded pace;
+    ``takes`` says how many seconds a served step takes, where it takes any.
 
     What follows a call that really ran is a wait for the real world (a backoff, a poll), and takes its time: hurrying
     it would hammer whoever was asked. What follows a served, edited or injected call is not.
     """
 
-    def __init__(
-        self, record: Record, plan: Plan, targets: Mapping[int, Target], clock: VirtualClock | None, *, paced: bool
+    def __init__(  # noqa: PLR0913 - a record, a plan, and how time passes
+        self,
+        record: Record,
+        plan: Plan,
+        targets: Mapping[int, Target],
+        clock: VirtualClock | None,
+        *,
+        paced: bool,
+        takes: Takes | None = None,
     ) -> None:
         super().__init__(record, plan, targets)
         self.clock = clock
         self.paced = paced
+        self._takes = takes
+        self._began_ns = 0 if clock is None else clock.now_ns()
         #: Steps whose body runs for real, being a call.
         self._real: set[str] = set()
         #: Step -> whether the last call in it, at any depth, really ran.
@@ -44,7 +56,13 @@ class TimedPlayer(ReplayPlayer):
             self._note(call, real=False)
         if self.clock is not None and _is_injected_timeout(decision):
             self.clock.skip(TIMEOUT_S)
+        if self._takes is not None and isinstance(decision, Answer | Raise) and decision.source is not None:
+            self._note(call, real=False)
+            return replace(decision, after_s=self._takes(decision.source, self._since_begin_s()))
         return decision
+
+    def _since_begin_s(self) -> float:
+        return 0.0 if self.clock is None else (self.clock.now_ns() - self._began_ns) / 1e9
 
     def is_real(self, step: ActiveStep | None) -> bool:
         """Whether a wait that begins below this step is one for the real world."""

@@ -25,6 +25,7 @@ from tracer.http.elsewhere import EVENT_STREAM, Translation
 from tracer.http.exchange import OF_COMPRESSED, begin, told_by
 from tracer.http.outgoing import headers_for
 from tracer.http.reach import in_thread, reach_async, tell
+from tracer.pause import pause_async
 from tracer.wire import Chunk, HttpResponse
 
 _ERRNO = re.compile(r"\[Errno (-?\d+)\] (.*)", re.DOTALL)
@@ -243,5 +244,6 @@ async def _sent(request: Any, send: Callable[[Any], Awaitable[Any]], *, inflates
             client.forget()
             return response
         served = await in_thread(todo.answer) if isinstance(todo, Ask) else todo.response
+        await pause_async(exchange.step.decision)
         exchange.serve(served)
         return client.served(served)

@@ -25,6 +25,7 @@ from tracer.http.exchange import Exchange, begin, told_by
 from tracer.http.outgoing import headers_for
 from tracer.http.reach import reach, tell
 from tracer.http.urllib3_bodies import body_of, pieces_of, recorded_class
+from tracer.pause import pause
 from tracer.wire import Chunk, HttpResponse
 
 _PORTS = {"http": 80, "https": 443}
@@ -226,6 +227,7 @@ def _sent(pool: Any, method: Callable[..., Any], arguments: dict[str, Any]) -> A
                 response = _response(client, pool, method, exchange, todo)
         else:
             served = todo.response if isinstance(todo, Serve) else todo.answer()
+            pause(exchange.step.decision)
             exchange.serve(served)
             response = client.served(served)
     if arguments["preload_content"] and isinstance(response, _part("response").HTTPResponse):

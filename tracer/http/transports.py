@@ -13,6 +13,7 @@ from tracer.http.outgoing import headers_for
 from tracer.http.reach import in_thread, reach, reach_async, tell
 from tracer.http.streams import streams_of
 from tracer.http.translating import translated, translated_async
+from tracer.pause import pause, pause_async
 
 
 class RecordingTransport:
@@ -35,6 +36,7 @@ class RecordingTransport:
                 reach(todo.request.url)
                 return self._send(exchange, request, todo)
             served = todo.response if isinstance(todo, Serve) else todo.answer()
+            pause(exchange.step.decision)
             exchange.serve(served)
             return self._client.response(served)
 
@@ -80,6 +82,7 @@ class AsyncRecordingTransport:
                 await reach_async(todo.request.url)
                 return await self._send(exchange, request, todo)
             served = await in_thread(todo.answer) if isinstance(todo, Ask) else todo.response
+            await pause_async(exchange.step.decision)
             exchange.serve(served)
             return self._client.response(served)
 
