@@ -1,4 +1,4 @@
-"""A support desk as a model of MLflow's: logged, loaded again and asked through ``predict``, under MLflow's own tracing.
+"""A support desk as a model of MLflow's: logged, loaded and asked through ``predict``, under its own tracing.
 
 Nothing is adapted. MLflow's autologging wraps the SDK's methods, playhead stands at the transport below: each sees
 every call once, and neither sees the other. A replay loads the model again and is answered from the record; to MLflow
