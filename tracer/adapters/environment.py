@@ -6,10 +6,11 @@
     with tracer.continued(os.environ):      # in job.py: a workflow called here is part of that trace
         work()
 
-Worker processes of ``multiprocessing`` and ``concurrent.futures`` need none of this. The environment is one for the whole
-process: two steps that hand it down at the same time take turns.
+Worker processes of ``multiprocessing`` and ``concurrent.futures`` need none of this. The environment is one for the
+whole process: two steps that hand it down at the same time take turns.
 
-**A replay starts nothing.** The steps of another program could not be asked about, and their effects would happen again.
+**A replay starts nothing.** The steps of another program could not be asked about, and their effects would happen
+again.
 """
 
 from __future__ import annotations
