@@ -58,7 +58,7 @@ ROOMS = {
 READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "cli"}
 
 #: What each module of tracer.adapters mends, and is the only one to import: no dependency of ours.
-ADAPTED = {"airflow": "airflow", "prefect": "prefect", "temporal": "temporalio"}
+ADAPTED = {"airflow": "airflow", "prefect": "prefect", "temporal": "temporalio", "temporal_here": "temporalio"}
 
 #: What `import tracer` must not load: it stands at the top of every file of a user's pipeline.
 HEAVY = (

@@ -1,7 +1,7 @@
 """Temporal: the running step, carried from a client through the Temporal workflow to the activities on any worker.
 
-    client = await Client.connect("localhost:7233", interceptors=[PlayheadInterceptor()])
-    worker = Worker(client, ...)      # takes the interceptors of its client
+    client = await Client.connect(address, lazy=True, interceptors=[PlayheadInterceptor(workflows=[Support])])
+    worker = Worker(client, ...)      # takes the interceptors of its client, which can't be a lazy one
 
     @activity.defn
     @workflow                         # playhead's: in a caller's trace a part of it, without one a trace of its own
@@ -12,15 +12,20 @@ A workflow of playhead that starts Temporal workflows or activities with such a 
 Temporal's carries it as W3C trace context: ids, no content. Temporal's workflow code itself is not recorded: Temporal
 runs it again whenever it likes, and in there the header is only passed on.
 
-**A replay starts nothing in Temporal.** Its activities could not be asked about, and their effects would happen again.
+**A replay starts nothing in Temporal**: activities on a worker could not be asked about, and their effects would happen
+again. The step that starts the workflow is served whole; where the replay reaches into it, ``workflows`` says what runs
+here instead (tracer.adapters.temporal_here), with its activities one by one served or asked for. ``activities`` are
+needed there only if they are called by name, or are methods. Anything else ends the replay. ``lazy`` keeps the client
+from looking for its server before it is needed.
 """
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping, Sequence
 
 from temporalio import client, converter, worker, workflow
 
+from tracer.adapters.temporal_here import Handle, Here
 from tracer.carrier import nobody
 from tracer.context import CURRENT
 from tracer.guard import guard
@@ -35,8 +40,11 @@ _Payloads = Mapping[str, Any]
 class PlayheadInterceptor(client.Interceptor, worker.Interceptor):
     """For a client, and so for its workers; for a worker alone, where the client is somebody else's."""
 
+    def __init__(self, workflows: Sequence[type] = (), activities: Sequence[Callable[..., Any]] = ()) -> None:
+        self._here = Here(workflows, activities)
+
     def intercept_client(self, next: Any) -> client.OutboundInterceptor:
-        return _Client(next)
+        return _Client(next, self._here)
 
     def workflow_interceptor_class(self, input: Any) -> type[worker.WorkflowInboundInterceptor]:  # noqa: ARG002
         return _Workflow
@@ -51,7 +59,7 @@ def _carrying(started: str, given: _Payloads) -> _Payloads:
     if step is not None and step.is_replay:
         raise ReplayStopped(
             f"{step.path} hands {started} to Temporal, where a replay can't ask about its steps, so nothing was "
-            "started: do that inside a @step of its own, which a replay serves whole"
+            "started: name it in PlayheadInterceptor(workflows=[...]), or let the step that does it be served"
         )
     with guard("carry the running step to Temporal"):
         if told := headers():
@@ -60,7 +68,14 @@ def _carrying(started: str, given: _Payloads) -> _Payloads:
 
 
 class _Client(client.OutboundInterceptor):
+    def __init__(self, next: Any, here: Here) -> None:
+        super().__init__(next)
+        self._here = here
+
     async def start_workflow(self, input: Any) -> Any:
+        step = CURRENT.get()
+        if step is not None and step.is_replay and input.workflow in self._here.workflows and not input.start_signal:
+            return Handle(self._here, input.workflow, input.args, input.id)
         input.headers = _carrying(input.workflow, input.headers)
         return await super().start_workflow(input)
 

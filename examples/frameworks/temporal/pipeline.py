@@ -4,8 +4,9 @@ The activities are playhead workflows (``@workflow`` below ``@activity.defn``), 
 workers', has the ``PlayheadInterceptor``: so they are children of ``durably``, whichever worker runs them, each try
 of Temporal's one step. Temporal's workflow code is not recorded, so running it again from its history doubles nothing.
 
-A replay starts nothing in Temporal: ``durably`` is an effect, served from the record with all that lies below it.
-A single activity that was run without a caller is a trace of its own, and is replayed as the plain function it is.
+A replay starts nothing in Temporal: ``durably`` is served from the record with all that lies below it; if the replay
+reaches into it (another model in one activity, say), ``Support`` runs in the process of the replay, and its activities
+are served or asked for one by one. An activity that had no caller is a trace of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from temporalio.common import RetryPolicy
 with temporal.unsafe.imports_passed_through():  # tracer, too: the sandbox is no place to record in
     from activities import Reply, classify, draft, polish, send
 
-    from tracer import effect, workflow
+    from tracer import step, workflow
     from tracer.adapters.temporal import PlayheadInterceptor
 
 QUEUE = "support"
@@ -48,8 +49,10 @@ class Delivery:
         return await temporal.execute_activity(send, reply, **ONCE_MORE)
 
 
-async def connected() -> Client:
-    return await Client.connect(os.environ["TEMPORAL_ADDRESS"], interceptors=[PlayheadInterceptor()])
+async def connected(*, lazy: bool = False) -> Client:
+    """``lazy`` where workflows are started, so that a replay looks for no server; a worker's can't be."""
+    playhead = PlayheadInterceptor(workflows=[Support, Delivery])
+    return await Client.connect(os.environ["TEMPORAL_ADDRESS"], lazy=lazy, interceptors=[playhead])
 
 
 @workflow
@@ -57,7 +60,7 @@ async def support(ticket: str) -> str:
     return await durably(ticket.strip())
 
 
-@effect
+@step
 async def durably(ticket: str) -> str:
-    client = await connected()
+    client = await connected(lazy=True)
     return await client.execute_workflow(Support.run, ticket, id=f"support-{uuid4()}", task_queue=QUEUE)

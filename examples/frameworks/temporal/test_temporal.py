@@ -16,12 +16,12 @@ from uuid import uuid4
 import pipeline
 import pytest
 import worker
-from temporalio.client import WorkflowHistory
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
-from replay import Replay, live, replay
-from tracer import recorder, step, workflow
+from replay import Replay, live, replay, stand_in, substitute
+from tracer import Target, recorder, step, workflow
 from tracer.adapters.temporal import PlayheadInterceptor
 from tracer.model import Trace
 from tracer.reading import open_reading
@@ -133,17 +133,38 @@ class TestActivitiesOnAWorkerElsewhere:
         below = [(name, parent) for name, parent in tree(trace) if name not in {"hosting", "beside"}]
         assert below == [("support", "beside"), *TREE[1:]]
 
+    def test_that_fail_for_good_fail_in_the_replay_as_they_did(self, provider, record, replay_offline):
+        provider.fail(429, 429, 429)
+        trace = record(answered, raises=WorkflowFailureError)
+        assert [each.status for each in trace.steps if each.name == "classify"] == ["failed"] * 3
+        replay_offline(trace)
 
-class TestAReplayToldToRunItLive:
-    def test_stops_before_anything_is_started_in_temporal(self, provider, record):
+
+class TestAReplayThatReachesIntoActivities:
+    def test_runs_the_workflow_in_this_process_and_asks_for_what_changed_alone(self, provider, record):
         trace = record(answered)
-        arrived, started = len(provider.requests), []
+        provider.reset()
+        mine = Target("mine", call=lambda _: "Yours.")
+        result = replay(trace.trace_id, substitute("polish", model=mine), stand_in("deliver", "kept"))
+        assert (result.stopped, result.error, result.output) == (None, None, "kept")
+        assert result.live == 1
+        assert provider.requests == []
+
+    def test_stops_before_anything_is_started_in_temporal_if_it_was_not_told_the_workflow(
+        self, provider, record, monkeypatch
+    ):
+        trace = record(answered)
+        arrived, started, connected = len(provider.requests), [], pipeline.connected
+
+        async def untold(**_) -> Client:
+            return await Client.connect(os.environ["TEMPORAL_ADDRESS"], interceptors=[PlayheadInterceptor()])
 
         async def again() -> Replay:
             async with server():
+                monkeypatch.setattr(pipeline, "connected", untold)
                 result = replay(trace.trace_id, live("durably"))
-                client = await pipeline.connected()
-                started.extend([each async for each in client.list_workflows()])
+                monkeypatch.setattr(pipeline, "connected", connected)
+                started.extend([each async for each in (await connected()).list_workflows()])
                 return result
 
         result = asyncio.run(again())
