@@ -30,12 +30,15 @@ from uuid import uuid4
 
 from prefect import Flow, Task
 from prefect.client import base
-from prefect.futures import PrefectConcurrentFuture, resolve_futures_to_results
+from prefect.exceptions import UpstreamTaskError
+from prefect.futures import PrefectConcurrentFuture
 from prefect.logging import disable_run_logger
 from prefect.server.api.server import SubprocessASGIServer
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Failed, Pending
 from prefect.task_runners import TaskRunner
 from prefect.utilities.callables import get_call_parameters
+from prefect.utilities.collections import visit_collection
+from prefect.utilities.engine import resolve_to_final_result
 
 from tracer import recorder
 from tracer.carrier import nobody
@@ -121,9 +124,8 @@ def _calling_a_task(call: Method) -> Method:
         parameters = get_call_parameters(self.fn, args, kwargs)
         if return_state:
             return _Here().submit(self, parameters, wait_for).state
-        resolve_futures_to_results(wait_for)
         tried = _tried_async if self.isasync else _tried
-        return tried(self, resolve_futures_to_results(parameters))
+        return tried(self, _ready(parameters, wait_for))
 
     return called
 
@@ -148,6 +150,17 @@ def _mapping(map_each: Method) -> Method:
         return [future.state for future in futures] if return_state else futures
 
     return mapped
+
+
+def _ready(parameters: Mapping[str, Any], wait_for: Any) -> dict[str, Any]:
+    """The parameters, once all that is waited for has ended. Raises UpstreamTaskError where that failed."""
+    _resolved(wait_for, "wait_for")
+    return {name: _resolved(value, name) for name, value in parameters.items()}
+
+
+def _resolved(value: Any, name: str) -> Any:
+    told = {"parameter_name": name}
+    return visit_collection(value, resolve_to_final_result, return_data=True, remove_annotations=True, context=told)
 
 
 def _tried(task: Any, parameters: Mapping[str, Any]) -> Any:
@@ -204,10 +217,11 @@ class _Here(TaskRunner[Any]):  # type: ignore[type-arg,unused-ignore]
 
         def run() -> None:
             try:
-                resolve_futures_to_results(wait_for)
-                given = resolve_futures_to_results(parameters)
+                given = _ready(parameters, wait_for)
                 result = asyncio.run(_tried_async(task, given)) if task.isasync else _tried(task, given)
                 future.set_result(Completed(data=result))
+            except UpstreamTaskError as error:
+                future.set_result(Pending(name="NotReady", message=str(error)))
             except Exception as error:  # noqa: BLE001 - whatever the task raises is its state
                 future.set_result(Failed(data=error, message=str(error)))
             except BaseException as stop:  # noqa: BLE001 - the end of the replay, to whoever waits
