@@ -21,6 +21,7 @@ database or its caches: what a task got from a cache of Prefect's was never call
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
 from concurrent.futures import Future
@@ -43,6 +44,7 @@ from prefect.utilities.engine import resolve_to_final_result
 from tracer import recorder
 from tracer.carrier import nobody
 from tracer.context import CURRENT
+from tracer.player import ReplayStopped
 
 Method = Callable[..., Any]
 
@@ -75,7 +77,7 @@ def _hook(owner: Any, **wrappers: Callable[[Method], Method]) -> None:
 
 def _unseen(method: Method) -> Method:
     def call(*args: Any, **kwargs: Any) -> Any:
-        with nobody():
+        with _nobodys():
             return method(*args, **kwargs)
 
     return call
@@ -83,10 +85,19 @@ def _unseen(method: Method) -> Method:
 
 def _unseen_async(method: Method) -> Method:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        with nobody():
-            return await method(*args, **kwargs)
+        with _nobodys():
+            try:
+                return await method(*args, **kwargs)
+            except ReplayStopped as stop:  # on a loop of Prefect's, whose thread only an Exception gets out of
+                raise RuntimeError(str(stop)) from stop
 
     return call
+
+
+def _nobodys() -> contextlib.AbstractContextManager[None]:
+    """In a replay there is no engine, so what is asked of the API the pipeline asks itself: that is a request like any
+    other, and ends the replay unless it is allowed."""
+    return contextlib.nullcontext() if _is_replay() else nobody()
 
 
 # -- a replay: the functions themselves ------------------------------------------------------------------------------
@@ -98,9 +109,13 @@ def _is_replay() -> bool:
 
 
 def _calling_a_flow(call: Method) -> Method:
+    called_below = _calling_a_task(call)
+
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not _is_replay():
             return call(self, *args, **kwargs)
+        if CURRENT.get() is not None:  # a flow in a flow is tried again as a task is, within the one trace
+            return called_below(self, *args, **kwargs)
         return _quietly_async(self.fn, *args, **kwargs) if self.isasync else _quietly(self.fn, *args, **kwargs)
 
     return called
@@ -118,6 +133,8 @@ async def _quietly_async(function: Method, *args: Any, **kwargs: Any) -> Any:
 
 
 def _calling_a_task(call: Method) -> Method:
+    """The same for a flow in a flow."""
+
     def called(self: Any, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         if not _is_replay():
             return call(self, *args, return_state=return_state, wait_for=wait_for, **kwargs)
@@ -164,7 +181,7 @@ def _resolved(value: Any, name: str) -> Any:
 
 
 def _tried(task: Any, parameters: Mapping[str, Any]) -> Any:
-    for left in range(task.retries, -1, -1):
+    for left in range(task.retries or 0, -1, -1):
         try:
             return _called(task, parameters)
         except Exception as error:
@@ -174,7 +191,7 @@ def _tried(task: Any, parameters: Mapping[str, Any]) -> Any:
 
 
 async def _tried_async(task: Any, parameters: Mapping[str, Any]) -> Any:
-    for left in range(task.retries, -1, -1):
+    for left in range(task.retries or 0, -1, -1):
         try:
             return await _called(task, parameters)
         except Exception as error:
@@ -184,13 +201,15 @@ async def _tried_async(task: Any, parameters: Mapping[str, Any]) -> Any:
 
 
 def _called(task: Any, parameters: Mapping[str, Any]) -> Any:
+    if isinstance(task, Flow) and task.should_validate_parameters:
+        parameters = task.validate_parameters(dict(parameters))
     bound = inspect.signature(task.fn).bind_partial()
     bound.arguments.update(parameters)
     return task.fn(*bound.args, **bound.kwargs)
 
 
 def _may_try_again(task: Any, error: Exception) -> bool:
-    condition = task.retry_condition_fn
+    condition = getattr(task, "retry_condition_fn", None)  # a flow has none
     if condition is None:
         return True
     verdict = condition(task, None, Failed(data=error, message=str(error)))

@@ -7,6 +7,7 @@ from typing import Any
 from openai import OpenAI
 from prefect import allow_failure, flow, task, unmapped
 from prefect.futures import as_completed, wait
+from prefect.variables import Variable
 
 from tracer import step, workflow
 from tracer.adapters import prefect
@@ -48,10 +49,11 @@ def picky(name: str, fail_times: int, error: type[Exception]) -> int:
     return tries.count(name)
 
 
-@flow
+@flow(retries=1)
 @workflow
 def inner(one: int) -> int:
-    return add(one, 1)
+    """Its parameter is a text where it is called."""
+    return add(one, picky("in a flow", 1, LookupError)) if tries.count("in a flow") else picky("in a flow", 1, OSError)
 
 
 @flow
@@ -73,7 +75,7 @@ def zoo() -> dict[str, Any]:
         "not raised": repr(broken.result(raise_on_failure=False)),
         "after a failure": add.submit(5, wait_for=[allow_failure(broken)]).result(),
         "tried": [picky("often", 2, LookupError), tries.count("often"), tries.count("wrong")],
-        "inner": inner(3),
+        "inner": inner("3"),  # type: ignore[arg-type]
     }
 
 
@@ -82,3 +84,10 @@ def zoo() -> dict[str, Any]:
 async def aquarium() -> dict[str, Any]:
     fish = [slowly.submit(each) for each in (1, 2)]
     return {"said": ask("hello"), "fish": [each.result() for each in fish], "here": await slowly(7)}
+
+
+@flow
+@workflow
+def signpost(name: str) -> str:
+    """Asks Prefect's API for something itself."""
+    return ask(name) + str(Variable.get(name, default="nowhere"))
