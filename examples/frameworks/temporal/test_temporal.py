@@ -192,7 +192,7 @@ class TestTemporalsOwnReplayer:
 
 
 class TestAnActivityWithoutACaller:
-    def test_is_a_trace_of_its_own_and_is_replayed_as_a_plain_function(self, provider, record, replay_offline):
+    def test_is_a_trace_of_its_own_and_is_replayed_as_a_plain_function(self, provider, replay_offline):
         async def run() -> None:
             async with server(), worker_elsewhere():
                 client = await pipeline.connected()
@@ -200,7 +200,7 @@ class TestAnActivityWithoutACaller:
                     pipeline.Support.run, TICKET, id=f"support-{uuid4()}", task_queue=pipeline.QUEUE
                 )
 
-        record(run)
+        asyncio.run(run())
         traces = all_traces()
         assert [each.root.name for each in traces] == ["classify", "draft", "polish", "send"]
         replay_offline(traces[1])
