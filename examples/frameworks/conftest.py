@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from provider import Provider
 
 import tracer
-from replay import Replay, replay
+from replay import Replay, Rule, replay
 from tracer.model import Step, Trace
 from tracer.reading import open_reading
 
@@ -85,7 +85,7 @@ class Recorder(Protocol):
 
 
 class Replayer(Protocol):
-    def __call__(self, trace: Trace, *, may_connect: Callable[[Any], bool] = ...) -> Replay: ...
+    def __call__(self, trace: Trace, *rules: Rule, may_connect: Callable[[Any], bool] = ...) -> Replay: ...
 
 
 # -- what leaves this process ------------------------------------------------------------------------------------------
@@ -214,15 +214,16 @@ def _is_model_call(step: Step) -> bool:
 def replay_offline(provider: Provider) -> Replayer:
     """Replays a trace with the provider gone: once as it is, and once with every body run and only the calls served.
 
-    Gives the second. ``may_connect`` says which addresses are a server of the framework's own on this machine.
+    Gives the second. ``rules`` are the replay's; ``may_connect`` says which addresses are a server of the framework's
+    own on this machine.
     """
 
-    def run(trace: Trace, *, may_connect: Callable[[Any], bool] = lambda _: False) -> Replay:
+    def run(trace: Trace, *rules: Rule, may_connect: Callable[[Any], bool] = lambda _: False) -> Replay:
         before = len(provider.requests)
         provider.stop()
         try:
-            _replayed(trace, may_connect, verify=False)
-            result = _replayed(trace, may_connect, verify=True)
+            _replayed(trace, rules, may_connect, verify=False)
+            result = _replayed(trace, rules, may_connect, verify=True)
         finally:
             provider.start()
         assert len(provider.requests) == before
@@ -231,8 +232,8 @@ def replay_offline(provider: Provider) -> Replayer:
     return run
 
 
-def _replayed(trace: Trace, may_connect: Callable[[Any], bool], *, verify: bool) -> Replay:
-    result, connected = _WATCH.during(lambda: replay(trace.trace_id, verify=verify))
+def _replayed(trace: Trace, rules: tuple[Rule, ...], may_connect: Callable[[Any], bool], *, verify: bool) -> Replay:
+    result, connected = _WATCH.during(lambda: replay(trace.trace_id, *rules, verify=verify))
     assert result.stopped is None
     assert [place for place in connected if not may_connect(place)] == []
     assert result.live == 0

@@ -3,7 +3,8 @@
 The tasks are playhead workflows (``@workflow`` below ``@task``). A worker runs each in a process of its own, where it
 is a trace of its own; if whoever triggered the DAG put ``tracer.headers()`` into its ``conf``, ``in_callers_trace``
 makes it part of that trace. ``support`` runs the DAG with ``dag.test()``, in this process: there the tasks are its
-steps, and a replay runs the DAG again and serves what the tasks asked for; it needs Airflow's database, and no server.
+steps, and a replay runs the DAG again and serves what the tasks asked for; it needs no server,
+and writes to Airflow's database, which has to be allowed: ``--allow support``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Nothing is adapted. MLflow's autologging wraps the SDK's methods, playhead stands at the transport below: each sees
 every call once, and neither sees the other. A replay loads the model again and is answered from the record; to MLflow
-that is one more run, which it traces as it would any other.
+that is one more run, which it traces as it would any other: it writes its own files and database, so a replay
+has to be let, with ``--allow support``.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,19 @@ from temporalio.worker import Worker
 from tracer.adapters.temporal_here import Here
 from tracer.player import ReplayStopped
 
+#: Temporal itself, in memory, on a port of its own.
+SERVER = {
+    "dev_server_existing_path": str(Path(sys.executable).with_name("temporal")),
+    "dev_server_log_level": "error",
+    "dev_server_startup_timeout": timedelta(seconds=60),
+}
 ANIMALS = ["a lion", "an owl"]
 
 
 async def in_temporal() -> dict[str, object]:
-    binary = str(Path(sys.executable).with_name("temporal"))
     with ThreadPoolExecutor() as threads:
         async with (
-            await WorkflowEnvironment.start_local(dev_server_existing_path=binary, dev_server_log_level="error") as env,
+            await WorkflowEnvironment.start_local(**SERVER) as env,
             Worker(
                 env.client,
                 task_queue="zoo",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import AsyncIterator
 from uuid import uuid4
@@ -26,6 +27,12 @@ from tracer.adapters.temporal import PlayheadInterceptor
 from tracer.model import Trace
 from tracer.reading import open_reading
 
+#: Temporal itself, in memory, on a port of its own.
+SERVER = {
+    "dev_server_existing_path": str(Path(sys.executable).with_name("temporal")),
+    "dev_server_log_level": "error",
+    "dev_server_startup_timeout": timedelta(seconds=60),
+}
 TICKET = "My card was charged twice: billing is wrong"
 #: What is recorded below the step that starts the Temporal workflow: parents in brackets.
 TREE = [
@@ -46,10 +53,7 @@ TREE = [
 @contextlib.asynccontextmanager
 async def server() -> AsyncIterator[None]:
     """Temporal itself, in memory, on a port of its own."""
-    binary = Path(sys.executable).with_name("temporal")
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(binary), dev_server_log_level="error"
-    ) as env:
+    async with await WorkflowEnvironment.start_local(**SERVER) as env:
         os.environ["TEMPORAL_ADDRESS"] = env.client.service_client.config.target_host
         yield
 
