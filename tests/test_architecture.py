@@ -58,6 +58,9 @@ ROOMS = {
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
 READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "cli"}
 
+#: What each module of tracer.adapters mends, and is the only one to import: no dependency of ours.
+ADAPTED = {"airflow": "airflow", "prefect": "prefect", "temporal": "temporalio", "temporal_here": "temporalio"}
+
 #: What `import tracer` must not load: it stands at the top of every file of a user's pipeline.
 HEAVY = (
     "alembic",
@@ -140,6 +143,27 @@ class TestTheArrows:
     def test_every_room_that_has_a_place_exists(self):
         rooms = {module.room.removeprefix("tracer.") for module in modules("tracer")}
         assert rooms >= ROOMS.keys() | READERS_AND_WRITERS
+
+    def test_an_adapter_is_imported_by_who_uses_its_framework_and_by_nothing_of_ours(self):
+        wrong = [
+            each
+            for package in PACKAGES
+            for module in modules(package)
+            for each in ours(module)
+            if each.imported.startswith("tracer.adapters") and module.room != "tracer.adapters"
+        ]
+        assert not wrong, told(wrong)
+
+    def test_a_framework_is_imported_by_its_adapter_alone(self):
+        wrong = [
+            each
+            for package in PACKAGES
+            for module in modules(package)
+            for each in module.imports()
+            if (top := each.imported.split(".")[0]) in ADAPTED.values()
+            and ADAPTED.get(module.name.removeprefix("tracer.adapters.")) != top
+        ]
+        assert not wrong, told(wrong)
 
     def test_no_module_reaches_another_by_a_relative_path(self):
         relative = [
@@ -227,7 +251,7 @@ class TestTheDependencies:
             for package in PACKAGES
             for module in modules(package)
             for each in module.imports()
-            if (top := each.imported.split(".")[0]) not in {*sys.stdlib_module_names, *PACKAGES}
+            if (top := each.imported.split(".")[0]) not in {*sys.stdlib_module_names, *PACKAGES, *ADAPTED.values()}
         }
         assert imported == {canonicalize_name(each.name) for each in self.declared()} - FOR_OTHERS
 
