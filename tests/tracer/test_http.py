@@ -319,6 +319,29 @@ class TestAStream:
         step = records.only()
         assert (step.outcome, records.given(step).ended) == ("cancelled", "broken")
 
+    def test_whose_reader_holds_on_to_it_after_its_last_word_ends_with_the_trace(self, server, records):
+        held = []
+
+        @workflow
+        async def read() -> str:
+            client = httpx2.AsyncClient()
+            request = client.build_request("POST", f"{server.url}/chat/completions", json=STREAMED)
+            response = await client.send(request, stream=True)
+            lines = response.aiter_lines()
+            held.extend([client, response, lines])
+            async for line in lines:
+                if line == "data: [DONE]":
+                    return "done"
+            return "never"
+
+        async def run() -> None:
+            assert await read() == "done"
+            step = records.only()
+            assert (step.outcome, step.call.usage.input_tokens) == ("ok", 11)
+            await held[0].aclose()
+
+        asyncio.run(run())
+
     @pytest.mark.parametrize("begun", [False, True])
     def test_that_is_dropped_without_being_closed_is_not_lost(self, begun, server, records):
         server.next(Reply(gates={2: threading.Event()}))

@@ -5,8 +5,7 @@ Outside a workflow a request meets one look at a context variable and nothing el
 
 from __future__ import annotations
 
-from tracer.http.exchange import settle
 from tracer.http.faults import HttpError
 from tracer.http.install import install, uninstall
 
-__all__ = ["HttpError", "install", "settle", "uninstall"]
+__all__ = ["HttpError", "install", "uninstall"]

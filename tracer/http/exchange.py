@@ -24,6 +24,7 @@ from tracer.http.volatile import steadied
 from tracer.messages import ChatRequest
 from tracer.player import ReplayStopped
 from tracer.providers import Format, provider_of
+from tracer.providers.headers import lowered
 from tracer.unrecorded import Unrecorded
 from tracer.wire import Chunk, HttpRequest, HttpResponse
 
@@ -97,6 +98,16 @@ class Exchange:
                 ended, line = "cut", codec.Lossy("bytes", f"{self._bytes} bytes, of which the first are kept")
             response = HttpResponse(self._status, self._headers, tuple(self._chunks), ended, line)
             self._finish(response, error, after_ns=time.perf_counter_ns() - self._sent_ns)
+
+    def end_if_whole(self) -> None:
+        """End it where its body has said its last word, though its reader neither came to the end nor closed it."""
+        with recorder.guard("end an HTTP exchange"):
+            if self.format is None or not self._chunks or self._ended:
+                return
+            told = HttpResponse(self._status, self._headers, tuple(self._chunks))
+            body = b"".join(data for _, data in inflated(told))
+            if self.format.is_whole(lowered(self._headers), body):
+                self.end("closed")
 
     def fail(self, error: BaseException) -> None:
         """No response came."""
@@ -254,6 +265,13 @@ def settle() -> None:
             _abandoned.get_nowait().end("closed")
         except Empty:  # another thread took it
             return
+
+
+def settle_whole() -> None:
+    """Before a trace ends: end also those whose readers hold on to a stream that has nothing more to say."""
+    settle()
+    for exchange in list(_open):
+        exchange.end_if_whole()
 
 
 def _settle_all() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Callable
 from tracer.context import CURRENT, SETTLERS
 from tracer.guard import guard
 from tracer.http.client import is_below
-from tracer.http.exchange import settle
+from tracer.http.exchange import settle_whole
 from tracer.imports import when_imported
 
 #: A client's class and its method.
@@ -36,8 +36,8 @@ def install() -> None:
         return
     with _lock:
         _installed = True
-        if settle not in SETTLERS:
-            SETTLERS.append(settle)
+        if settle_whole not in SETTLERS:
+            SETTLERS.append(settle_whole)
         listen, _listening = not _listening, True
     for package in _HOOKS:
         if listen:
