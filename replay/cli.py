@@ -158,6 +158,8 @@ def show_replay(done: Any) -> None:
     )
     for divergence in done.divergences:
         out.print(Text(f"  ≠ {divergence}", style="dim"), soft_wrap=True)
+        if divergence.accept:
+            out.print(Text(f"    accept: {', '.join(divergence.accept)}", style="dim"), soft_wrap=True)
     for rule in done.unused:
         out.print(Text(f"  ! {rule} met no step", style="yellow"))
     out.print(f"new trace {done.trace_id}\ncompare   playhead diff {done.replay_of[:16]} {done.trace_id[:16]}")
