@@ -177,6 +177,18 @@ class TestTracesList:
         row = next(row for row in rows(read(seeded.page("/"))) if row.attrs["data-id"] == seeded.ids["replay"])
         assert f"replay of {seeded.ids['garbled'][:16]}" in row.text
 
+    def test_a_resumed_run_and_the_one_it_goes_on_with_lead_to_each_other(self, tmp_path) -> None:
+        first = Story("order").finish(error=TimeoutError("no answer"))
+        again = Story("order", resume_of=first.trace_id).finish("sent")
+        with open_store(tmp_path / "resumed.db") as store, viewer(create_app(store)) as client:
+            for story in (first, again):
+                store.apply(story.events, owner="me")
+            for shown, words, other in ((again, "resumes", first), (first, "resumed as", again)):
+                page = read(client.get(f"/t/{shown.trace_id}").text)
+                (link,) = (link for link in page.all("a") if link.text.startswith(words))
+                assert link.attrs["href"] == f"/t/{other.trace_id}"
+            assert "resumes" in read(client.get("/").text).text
+
     def test_an_empty_store_says_how_to_fill_it(self, tmp_path) -> None:
         with open_store(tmp_path / "empty.db") as store, viewer(create_app(store)) as client:
             text = read(client.get("/").text).text

@@ -55,6 +55,7 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
     now_ns = time.time_ns()
     newer, older = ("", "") if "x-fragment" in request.headers else _neighbours(site, trace.summary, wanted)
     selected = chosen.step_id if chosen else ""
+    origin = trace.summary.replay_of or trace.summary.resume_of
     limit = max(ROW_LIMIT, len(trace.steps)) if rows == "all" else ROW_LIMIT
     context = TracePage(
         chrome=Chrome(
@@ -66,9 +67,9 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
             prev_href=trace_href(newer, wanted) if newer else "",
             next_href=trace_href(older, wanted) if older else "",
             replay_href=f"/t/{known}/replay",
-            compare_href=f"/diff/{trace.summary.replay_of}/{known}" if trace.summary.replay_of else "",
+            compare_href=f"/diff/{origin}/{known}" if origin else "",
         ),
-        header=header_of(trace, site.store.replays_of(known), now_ns=now_ns),
+        header=header_of(trace, site.store.replays_of(known), site.store.resumes_of(known), now_ns=now_ns),
         tree=waterfall(trace, now_ns=now_ns, around=selected, limit=limit, whole=_whole(site, trace)),
         selected=selected,
         panel=step_panel(trace, chosen, load=site.load, base=base) if chosen else None,

@@ -62,7 +62,8 @@ class TraceRow:
     tokens: Shown
     cost: Shown
     models: Shown
-    replay_of: Link | None
+    #: The trace that it replays or resumes.
+    origin: Link | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,11 @@ class Header:
     started: Shown
     facts: tuple[Shown, ...]
     tags: tuple[tuple[str, str], ...]
-    replay_of: Link | None
+    #: The trace that it replays or resumes.
+    origin: Link | None
     replays: tuple[Link, ...]
+    #: The runs that went on where this one had stopped.
+    resumes: tuple[Link, ...] = ()
     compare_href: str = ""
     #: A sentence for what a status word alone does not tell: interrupted, still running, stopped.
     note: str = ""

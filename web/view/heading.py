@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Iterator, Sequence
+from urllib.parse import quote
 
 from tracer import format as fmt
 from tracer.format import Shown
@@ -13,9 +14,21 @@ from web.view.text import one_line
 _REPLAYS_SHOWN = 50
 
 
-def header_of(trace: Trace, replays: Sequence[TraceSummary], *, now_ns: int) -> Header:
+def origin_of(summary: TraceSummary) -> Link | None:
+    """The trace that this one replays or resumes, if it does."""
+    origin = summary.replay_of or summary.resume_of
+    if origin is None:
+        return None
+    return Link(
+        f"{'replay of' if summary.replay_of else 'resumes'} {fmt.short_id(origin)}", f"/t/{quote(origin)}", origin
+    )
+
+
+def header_of(
+    trace: Trace, replays: Sequence[TraceSummary], resumes: Sequence[TraceSummary] = (), *, now_ns: int
+) -> Header:
     summary = trace.summary
-    origin = summary.replay_of
+    origin = summary.replay_of or summary.resume_of
     return Header(
         trace_id=summary.trace_id,
         workflow=summary.workflow,
@@ -24,14 +37,17 @@ def header_of(trace: Trace, replays: Sequence[TraceSummary], *, now_ns: int) -> 
         started=fmt.relative_time(summary.started_ns, now_ns=now_ns),
         facts=tuple(_facts(trace)),
         tags=tuple((name, one_line(str(value), 60)) for name, value in summary.tags.items()),
-        replay_of=Link(fmt.short_id(origin), f"/t/{origin}", origin) if origin else None,
-        replays=tuple(
-            Link(fmt.short_id(one.trace_id), f"/t/{one.trace_id}", f"{one.status}, {fmt.duration(one.duration_ns)}")
-            for one in replays[:_REPLAYS_SHOWN]
-        ),
+        origin=origin_of(summary),
+        replays=tuple(map(_link, replays[:_REPLAYS_SHOWN])),
+        resumes=tuple(map(_link, resumes)),
         compare_href=f"/diff/{origin}/{summary.trace_id}" if origin else "",
         note=_note(trace),
     )
+
+
+def _link(other: TraceSummary) -> Link:
+    told = f"{other.status}, {fmt.duration(other.duration_ns)}"
+    return Link(fmt.short_id(other.trace_id), f"/t/{other.trace_id}", told)
 
 
 def _facts(trace: Trace) -> Iterator[Shown]:

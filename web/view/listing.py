@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import Sequence, get_args
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from tracer import format as fmt
 from tracer.format import Shown
 from tracer.model import Status, TraceSummary
 from tracer.store import Filter, StatusCounts
-from web.view.contexts import Chip, Choice, Link, TraceRow
+from web.view.contexts import Chip, Choice, TraceRow
+from web.view.heading import origin_of
 from web.view.text import one_line
 
 _STATUSES: tuple[Status, ...] = get_args(Status)
@@ -64,7 +65,6 @@ def choices_of(anything: str, names: Sequence[str], chosen: str | None) -> tuple
 def row_of(summary: TraceSummary, wanted: Filter, *, now_ns: int) -> TraceRow:
     reason, title = _reason(summary)
     models = ", ".join(summary.models)
-    origin = summary.replay_of
     return TraceRow(
         trace_id=summary.trace_id,
         href=trace_href(summary.trace_id, wanted),
@@ -79,7 +79,7 @@ def row_of(summary: TraceSummary, wanted: Filter, *, now_ns: int) -> TraceRow:
         tokens=fmt.tokens(summary.input_tokens, summary.output_tokens) if _has_tokens(summary) else fmt.NOTHING,
         cost=fmt.trace_cost(summary),
         models=Shown(models, models if len(summary.models) > 1 else ""),
-        replay_of=Link(fmt.short_id(origin), f"/t/{quote(origin)}", origin) if origin else None,
+        origin=origin_of(summary),
     )
 
 

@@ -215,7 +215,7 @@ def rolled_up_cost(step: Step, inside: Sequence[Step]) -> Shown:
 
 def origin_word(trace: Trace, step: Step) -> str:
     """The origin as a word, in a replay; nothing in a recording, where everything is live."""
-    if trace.summary.replay_of is None or step.kind == "workflow":
+    if (trace.summary.replay_of or trace.summary.resume_of) is None or step.kind == "workflow":
         return ""
     return fmt.ORIGIN_WORDS[step.origin]
 
