@@ -82,6 +82,8 @@ _STANDING: dict[int, _Standing] = {
 _NEW_LOOP = _NewLoop(events.new_event_loop)
 #: Where something was replaced: the namespace, the name, what stands there now and what stood there before.
 _replaced: list[tuple[dict[str, Any], str, _Standing, Any]] = []
+#: A module's namespace, by its id -> how many names it had when it was looked through, and those that matter.
+_known: dict[int, tuple[int, tuple[str, ...]]] = {}
 _running = 0
 # Guards these two: replays may run at the same time.
 _lock = threading.Lock()
@@ -128,12 +130,18 @@ def _found() -> list[tuple[dict[str, Any], str, _Standing]]:
             continue
         namespace = getattr(module, "__dict__", None)
         if isinstance(namespace, dict):
-            found += [
-                (namespace, key, _STANDING[id(value)])
-                for key, value in tuple(namespace.items())
-                if id(value) in _STANDING and isinstance(key, str)
-            ]
+            named = ((key, _STANDING.get(id(namespace.get(key)))) for key in _names(namespace))
+            found += [(namespace, key, standing) for key, standing in named if standing is not None]
     return found
+
+
+def _names(namespace: dict[str, Any]) -> tuple[str, ...]:
+    """The names under which a module has something that is to be replaced. Looked for again where it has other names."""
+    known = _known.get(id(namespace))
+    if known is None or known[0] != len(namespace):
+        names = (key for key, value in tuple(namespace.items()) if id(value) in _STANDING and isinstance(key, str))
+        known = _known[id(namespace)] = len(namespace), tuple(names)
+    return known[1]
 
 
 def _caller() -> str:
