@@ -3,9 +3,9 @@
     python benchmarks/replaying.py [steps]
 
 Prints a table: plain steps served at the top level, leaves served inside a body that runs again, and a fan-out whose
-calls come in another order than recorded. Loading the record and writing the new trace are part of it. Then what a change
-costs: of a workflow of ten calls one is changed, and the calls that really run are counted. And what a replay costs
-beside its steps: one of a ten-step trace by itself, and one of many on a trace that was made ready once.
+calls come in another order than recorded. Loading the record and writing the new trace are part of it. Then what a
+change costs: of a workflow of ten calls one is changed, and the calls that really run are counted. And what a replay
+costs beside its steps: one of a ten-step trace by itself, and one of many on a trace that was made ready once.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _found() -> list[tuple[dict[str, Any], str, _Standing]]:
 
 
 def _names(namespace: dict[str, Any]) -> tuple[str, ...]:
-    """The names under which a module has something that is to be replaced. Looked for again where it has other names."""
+    """The names under which a module has what is to be replaced. Looked for again where it has more names, or fewer."""
     known = _known.get(id(namespace))
     if known is None or known[0] != len(namespace):
         names = (key for key, value in tuple(namespace.items()) if id(value) in _STANDING and isinstance(key, str))
