@@ -7,9 +7,28 @@ import warnings
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import hypothesis
 import pytest
 
+from tracer import recorder
 from tracer.store import Store, open_store
+
+# How long an example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile(
+    "playhead", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("playhead")
+
+
+@pytest.fixture(autouse=True)
+def settings_end_with_the_test() -> Iterator[None]:
+    """What a test configures is gone after it."""
+    before = dict(recorder._overrides)
+    yield
+    if recorder._overrides != before:
+        recorder.shutdown()
+        recorder._overrides.clear()
+        recorder._overrides.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from tracer.http import clean
 from tracer.messages import ChatAnswer, ChatRequest, Message
 from tracer.model import Usage
 from tracer.player import Answer, Raise, ReplayStopped, Run
+from tracer.store import open_store
 from tracer.wire import Chunk, HttpResponse
 
 CLIENTS = pytest.mark.parametrize("client", [httpx, httpx2], ids=lambda module: module.__name__)
@@ -628,7 +629,40 @@ class TestCredentials:
         assert bodies[0] == bodies[1]
 
 
+_AT_ONCE = """
+import sys, threading
+import httpx2
+import tracer
+
+tracer.configure(home=sys.argv[2])
+ready = threading.Barrier(8)
+client = httpx2.Client()
+
+@tracer.workflow
+def ask():
+    return client.post(sys.argv[1] + "/chat/completions", json={"model": "m", "messages": []}).status_code
+
+def run():
+    ready.wait(30)
+    assert ask() == 200
+
+threads = [threading.Thread(target=run) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert tracer.flush()
+"""
+
+
 class TestTheHooks:
+    def test_are_in_place_for_every_one_of_the_workflows_that_begin_first(self, server, tmp_path):
+        command = [sys.executable, "-c", _AT_ONCE, server.url, str(tmp_path)]
+        subprocess.run(command, check=True, timeout=60)
+        with open_store(tmp_path / "playhead.db") as store:
+            traces = [store.trace(row.trace_id) for row in store.traces()]
+        assert [[each.kind for each in trace.steps] for trace in traces] == [["workflow", "llm"]] * 8
+
     def test_are_put_once_and_taken_away_again(self, records):
         http.uninstall()
         originals = [getattr(c, "_transport_for_url") for c in (httpx.Client, httpx2.AsyncClient)]  # noqa: B009

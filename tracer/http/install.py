@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from functools import wraps
@@ -21,6 +22,10 @@ Place = tuple[type, str]
 _lock = threading.Lock()
 _listening = False
 _installed = False
+#: Whether the hooks of all clients that are imported are in place.
+_ready = False
+# Held while they are put there, which imports our adapters. Never asked for while _lock is held.
+_installing = threading.RLock()
 #: Where we stand -> our method, and the one that was there before it.
 _hooked: dict[Place, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 
@@ -31,9 +36,19 @@ def install() -> None:
     Every workflow asks for it: who patched a client before us, for the length of a test say, takes our hook away when
     he puts back what he had found.
     """
-    global _listening, _installed  # noqa: PLW0603 - the state of this process
-    if _installed and not any(map(_was_taken, tuple(_hooked))):
+    if _is_in_place():
         return
+    with _installing:  # a second workflow that begins at the same moment waits until its calls are caught
+        if not _is_in_place():
+            _install()
+
+
+def _is_in_place() -> bool:
+    return _ready and not any(map(_was_taken, tuple(_hooked)))
+
+
+def _install() -> None:
+    global _listening, _installed, _ready  # noqa: PLW0603 - the state of this process
     with _lock:
         _installed = True
         if settle_whole not in SETTLERS:
@@ -44,13 +59,14 @@ def install() -> None:
             when_imported(package, _hook_package)
         elif (module := sys.modules.get(package)) is not None:
             _hook_package(module)
+    _ready = True
 
 
 def uninstall() -> None:
     """Give every client its own method back. One that somebody else has wrapped since stays, and does nothing more."""
-    global _installed  # noqa: PLW0603
+    global _installed, _ready  # noqa: PLW0603
     with _lock:
-        _installed = False
+        _installed = _ready = False
         for (client, name), (ours, method) in list(_hooked.items()):
             if getattr(client, name) is ours:
                 setattr(client, name, method)
@@ -125,3 +141,12 @@ _HOOKS: dict[str, Callable[[Any], None]] = {
     "urllib3.connectionpool": _hook_urllib3,
     "aiohttp.client": _hook_aiohttp,
 }
+
+
+def _after_fork_in_child() -> None:
+    """Another thread of the parent may have been at it; it is not here to let go."""
+    global _installing, _lock
+    _installing, _lock = threading.RLock(), threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
