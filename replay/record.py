@@ -32,8 +32,8 @@ class Result:
 
 
 class Record:
-    """``payloads`` loads payload bytes by address, many at once; ``others`` has what a step was answered in other traces,
-    as (input, result)."""
+    """``payloads`` loads payload bytes by address, many at once; ``others`` has what a step was answered in other
+    traces, as (input, result)."""
 
     def __init__(
         self,
