@@ -335,10 +335,9 @@ class ReplayPlayer:
 
     def _injected(self, rule: Rule, call: Call, source: Step | None) -> Decision:
         try:
-            injection = self._strikes.strike(rule, call, source)
+            return self._passed(self._strikes.strike(rule, call, source)).decision(source)
         except Unfit as unfit:
             raise Stopped(self._diverge("undecided", call, source, "stopped"), f"No {rule} here: {unfit}") from unfit
-        return self._passed(injection).decision(source)
 
     def _passed(self, injection: Injection) -> Injection:
         """The injection, with as much of its time as is still to be waited: all of it, for a player without a clock."""
