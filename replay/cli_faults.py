@@ -22,12 +22,12 @@ _SIGNS = {
     "escalated": ("?", "cyan", "escalated to a human"),
     "failed": ("x", "yellow", "failed loudly"),
     "different": ("!", "bold red", "silently different"),
-    "needs-live": (">", "magenta", "needs live: it came to a call that the record does not hold"),
+    "needs-live": (">", "magenta", "needs live: it came to a call that the record does not hold (--allow-live)"),
     "stopped": ("#", "magenta", "stopped"),
     "not-applicable": ("-", "dim", "has no meaning there"),
 }
 #: What the list below the matrix spells out.
-_SPELT_OUT = ("different", "failed", "needs-live", "stopped")
+_SPELT_OUT = ("different", "needs-live", "stopped")
 #: Characters of a note that the list shows.
 _MOST = 200
 
@@ -145,7 +145,7 @@ def _notes(matrix: Any) -> list[Text]:
             lines += [Text(), Text(words.partition(":")[0].capitalize(), style=style)]
         for cell in cells:
             line = Text.assemble((f"{sign} ", style), f"{cell.path}  {cell.fault}  ")
-            lines.append(line.append(one_line(cell.note, _MOST)).append(f"  {cell.trace_id or ''}", style="dim"))
+            lines.append(line.append(one_line(cell.note, _MOST)).append(f"  {(cell.trace_id or '')[:16]}", style="dim"))
     return lines
 
 

@@ -24,6 +24,9 @@ from tracer import recorder
 from tracer.model import Step
 from tracer.wire import HttpRequest
 
+#: What may go wrong with an effect.
+_OF_EFFECTS = frozenset({"timeout", "rate_limited", "server_error", "connection_reset", "slow"})
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -213,7 +216,10 @@ class _Trial:
 
 
 def _unless_pointless(fault: str, step: Step, record: Record) -> None:
-    """A fault that can be injected and says nothing: broken JSON where the recorded answer is none. Raises Unfit."""
+    """A fault that can be injected and tells nothing: broken JSON where the recorded answer is none, or an effect that
+    gives another receipt than it gives. Raises Unfit."""
+    if step.effect and fault not in _OF_EFFECTS:
+        raise Unfit("it is an effect: it may fail or be slow, and gives no answer that could be wrong")
     if fault == "bad_json":
         inject("wrong_schema", struck_call(record, step, _request(record, step), step.kind))
 

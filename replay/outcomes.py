@@ -34,8 +34,9 @@ def judged(base: Played, played: Played) -> tuple[Outcome, str]:
     """What became of the replay with the fault, and one line on why."""
     done = played.replay
     if done.stopped is not None:
-        may_go_live = "--on-divergence live" in done.stopped.divergence.accept
-        return "needs-live" if may_go_live else "stopped", str(done.stopped)
+        if "--on-divergence live" in done.stopped.divergence.accept:
+            return "needs-live", str(done.stopped.divergence)
+        return "stopped", str(done.stopped)
     if done.error is not None and not _same_error(base.replay.error, done.error):
         return "failed", one_line(f"{type(done.error).__name__}: {done.error}")
     if (asked := _asked(played.trace)) and len(asked) > len(_asked(base.trace)):

@@ -114,7 +114,7 @@ class TestAPipelineThatChecksNothing:
         trace = run(trusting, *SAYS)
         matrix = faults(trace.trace_id, faults=["truncated", "refusal"])
         played = [cell for cell in matrix.cells if cell.trace_id is not None]
-        assert len(played) == 5
+        assert len(played) == 4
         for cell in played:
             opened = recorded.trace(cell.trace_id)
             assert opened.summary.replay_of == trace.trace_id
@@ -138,7 +138,23 @@ class TestAPipelineThatChecksNothing:
         )
         assert recorded.value(sent) == "Dear borrower"
         assert "draft for loans" in matrix.cell("trusting/classify/chat", "wrong_but_valid").note
-        assert matrix.cell("trusting/send", "wrong_but_valid").note == "no other answer is recorded"
+
+    def test_an_effect_may_fail_and_gives_no_answer_that_could_be_wrong(self, run):
+        found = at(faults(run(trusting, *SAYS).trace_id, steps=["send"]), "trusting/send")
+        assert {fault for fault, outcome in found.items() if outcome == "failed"} == {
+            *("timeout", "rate_limited", "server_error", "connection_reset")
+        }
+        assert {outcome for fault, outcome in found.items() if fault in {"empty", "truncated", "wrong_but_valid"}} == {
+            "not-applicable"
+        }
+        assert found["slow"] == "same"
+
+    def test_a_step_that_was_answered_alike_in_all_traces_has_no_other_answer(self, run):
+        run(trusting, *SAYS)
+        matrix = faults(run(trusting, *SAYS).trace_id, faults=["wrong_but_valid"], steps=["draft"])
+        assert [(cell.outcome, cell.note) for cell in matrix.cells] == [
+            ("not-applicable", "no other answer is recorded")
+        ]
 
     def test_what_the_record_does_not_hold_is_asked_only_where_that_is_allowed(self, run, server):
         run(trusting, Reply(words=('{"intent": "loans", "confidence": 0.8}',)), Reply(words=("Dear borrower",)))
