@@ -101,25 +101,35 @@ def _at_the_wire(fault: str, request: HttpRequest, result: Any) -> HttpResponse:
 
 
 def _in_code(fault: str, struck: Struck) -> Any:
+    """A step's recorded result, spoilt: of a model's, what it says."""
     value = _recorded(struck)
-    if fault == "refusal":
-        if struck.kind != "llm" or not isinstance(value, str):
-            raise Unfit("it is no model's text")
-        return REFUSAL
     if fault == "cut_stream":
         own = isinstance(value, Yielded)
         raise Unfit("only a stream at the wire can be cut, not a generator" if own else "it gives no stream")
-    if fault == "bad_json":
-        if not isinstance(value, str):
-            raise Unfit("its recorded result is no JSON text")
-        return spoilt.broken_json(value)
-    changes: dict[str, Callable[[Any], Any]] = {
-        "empty": spoilt.emptied,
-        "truncated": spoilt.shortened,
-        "wrong_schema": spoilt.misshapen,
-        "low_confidence": spoilt.doubtful,
-    }
-    return changes[fault](value)
+    field = spoilt.text_field(value) if struck.kind == "llm" else None
+    if field is not None and not (fault == "low_confidence" and spoilt.states_confidence(value)):
+        return spoilt.with_fields(value, {field: _OF_TEXT[fault](spoilt.field_of(value, field))})
+    if isinstance(value, str) and (struck.kind == "llm" or fault not in {"refusal", "empty"}):
+        return _OF_TEXT[fault](value)
+    if fault not in _OF_VALUES:
+        raise Unfit("it is no model's text" if fault == "refusal" else "its recorded result is no JSON text")
+    return _OF_VALUES[fault](value)
+
+
+_OF_TEXT: dict[str, Callable[[str], str]] = {
+    "empty": lambda _: "",
+    "truncated": spoilt.half,
+    "bad_json": spoilt.broken_json,
+    "wrong_schema": spoilt.other_schema,
+    "refusal": lambda _: REFUSAL,
+    "low_confidence": spoilt.less_sure,
+}
+_OF_VALUES: dict[str, Callable[[Any], Any]] = {
+    "empty": spoilt.emptied,
+    "truncated": spoilt.shortened,
+    "wrong_schema": spoilt.misshapen,
+    "low_confidence": spoilt.doubtful,
+}
 
 
 def _another(struck: Struck) -> Any:

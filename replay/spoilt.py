@@ -21,6 +21,7 @@ _LOWERED = 0.1
 #: Added to the logarithm of each token's probability: a tenth of it.
 _LOWERED_LOG = -2.302585092994046
 _CONFIDENCES = ("confidence", "score", "probability")
+_TEXTS = ("text", "content")
 _FENCED = re.compile(r"\A(\s*```(?:json)?\s*\n)(.*?)(\n\s*```\s*)\Z", re.DOTALL)
 _ATOMS = (str, bytes, list, tuple, dict, set, frozenset)
 
@@ -136,8 +137,6 @@ def shortened(value: Any) -> Any:
     """The first half of a result."""
     if isinstance(value, Yielded):
         return Yielded(_first_half(value.items), value.returned)
-    if isinstance(value, str):
-        return half(value)
     if type(value) in {list, tuple}:
         return _first_half(value)
     raise Unfit(f"a {type(value).__name__} can't be cut short")
@@ -151,21 +150,41 @@ def _first_half(items: Any) -> Any:
 
 def misshapen(value: Any) -> Any:
     """A result of another shape, where code can give one: a class has its fields, whatever a model said."""
-    if isinstance(value, str):
-        return other_schema(value)
     if type(value) in {dict, list}:
         return reshaped(value)
     raise Unfit(f"its result is a {type(value).__name__}, which has one shape")
 
 
 def doubtful(value: Any) -> Any:
-    """A result whose confidence is lowered: JSON, a mapping, or an instance with such a field."""
-    if isinstance(value, str):
-        return less_sure(value)
-    if isinstance(value, dict):
-        return _lowered(value)
-    stated: dict[str, Any] = {name: getattr(value, name, None) for name in _CONFIDENCES}
-    numbers = {name: number * _LOWERED for name, number in stated.items() if _is_number(number)}
-    if not numbers or not (dataclasses.is_dataclass(value) or hasattr(value, "_replace") or hasattr(value, "__dict__")):
+    """A result whose confidence is lowered: a mapping, or an instance with such a field."""
+    if not states_confidence(value):
         raise Unfit("its recorded result states no confidence")
-    return shaped(numbers, value)
+    numbers = {name: field_of(value, name) for name in _CONFIDENCES}
+    return with_fields(value, {name: number * _LOWERED for name, number in numbers.items() if _is_number(number)})
+
+
+def states_confidence(value: Any) -> bool:
+    return _has_fields(value) and any(_is_number(field_of(value, name)) for name in _CONFIDENCES)
+
+
+def text_field(value: Any) -> str | None:
+    """The field of a model's result that holds what it said; None where it has none."""
+    if not _has_fields(value):
+        return None
+    return next((name for name in _TEXTS if isinstance(field_of(value, name), str)), None)
+
+
+def field_of(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+
+
+def with_fields(value: Any, fields: Mapping[str, Any]) -> Any:
+    """The same mapping or instance with other values in these fields."""
+    return {**value, **fields} if isinstance(value, dict) else shaped(fields, value)
+
+
+def _has_fields(value: Any) -> bool:
+    if isinstance(value, type):
+        return False
+    known = ("model_copy", "__attrs_attrs__", "_replace")
+    return isinstance(value, dict) or dataclasses.is_dataclass(value) or any(hasattr(value, name) for name in known)

@@ -199,6 +199,12 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Said:
+    text: str
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
 class Guess:
     intent: str
     confidence: float
@@ -223,6 +229,12 @@ class TestInCode:
             ("low_confidence", {"probability": 1, "x": 2}, {"probability": 0.1, "x": 2}),
             ("refusal", "text", REFUSAL),
             ("slow", "text", "text"),
+            ("empty", Said(SAID), Said("")),
+            ("truncated", {"text": "text"}, {"text": "te"}),
+            ("bad_json", Said('{"a": 1}'), Said('{"a":')),
+            ("wrong_schema", Said('{"a": 1}', 7), Said('{"a": "1"}', 7)),
+            ("refusal", Said("x"), Said(REFUSAL)),
+            ("low_confidence", Said('{"score": 1}'), Said('{"score": 0.1}')),
         ],
         ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:9],
     )
@@ -242,6 +254,11 @@ class TestInCode:
     def test_or_the_fault_has_no_meaning(self, fault, result):
         with pytest.raises(Unfit):
             inject(fault, Struck(None, "llm", result))
+
+    @pytest.mark.parametrize("fault", ["refusal", "bad_json"])
+    def test_what_is_no_models_does_not_speak(self, fault):
+        with pytest.raises(Unfit):
+            inject(fault, Struck(None, "tool", Said(SAID)))
 
 
 JSON = st.recursive(
