@@ -69,7 +69,7 @@ def _said(base: Played, played: Played) -> Iterator[str]:
         recorded = known.get(step.path)
         if (words := _step_says(base, played, step, recorded)) is not None:
             yield words
-        elif recorded is None and step.outcome == "ok":
+        elif recorded is None and step.outcome == "ok" and step.origin != "injected":
             tried = before.get((step.name, step.identity))
             if "retry_of" in step.tags:
                 yield f"{step.path} answered, a retry"

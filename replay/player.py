@@ -160,7 +160,7 @@ class ReplayPlayer:
             return self._diverged(call, match)
         if match.outcome != "exact":
             self._diverge(match.outcome, call, source, "served all the same")
-        if not call.effect and not self._strikes.spares(call) and self._must_run(source):
+        if not call.effect and not self._strikes.spares(call, source) and self._must_run(source):
             return Run(source)
         leaf = call.effect or self.record.reaches_out(source)
         if source.step_id in self._made_again:

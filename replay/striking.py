@@ -29,17 +29,22 @@ class Strikes:
 
     def rule(self, call: Call, source: Step | None) -> Rule | None:
         """The fault to inject here: into the model calls of a step, or into the step itself where it makes none."""
-        struck = self._struck.get((call.name, call.identity))
+        struck = self._by_which(call, source)
         if struck is not None:
-            return None if self.spares(call) else struck[0]
+            return None if self.spares(call, source) else struck
         if is_model_call(call):
             return self._plan.rule_above("fail", call.path)
         return None if self._record.has_model_call(source) else self._plan.rule("fail", call.path)
 
-    def spares(self, call: Call) -> bool:
+    def spares(self, call: Call, source: Step | None) -> bool:
         """Whether this is a further try of a call that fails once."""
-        struck = self._struck.get((call.name, call.identity))
-        return struck is not None and struck[0].value.endswith(ONCE)
+        struck = self._by_which(call, source)
+        return struck is not None and bool(struck.value.endswith(ONCE))
+
+    def _by_which(self, call: Call, source: Step | None) -> Rule | None:
+        """The rule that struck this very call before; one that asks the same and was recorded too is another."""
+        rule, struck = self._struck.get((call.name, call.identity), (None, None))
+        return rule if struck is source else None
 
     def strike(self, rule: Rule, call: Call, source: Step | None) -> Injection:
         """What the fault makes of this call. Raises Unfit where it has no meaning."""

@@ -303,6 +303,42 @@ class TestWhatTheTraceSays:
         }
 
 
+@workflow
+async def fanned_out(url: str, text: str) -> list:
+    async def one() -> str | None:
+        try:
+            return (await client.chat.completions.create(**asked)).choices[0].message.content
+        except openai.APIError:
+            return None
+
+    @step
+    async def asks() -> str | None:
+        return await one()
+
+    asked: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}]}
+    async with openai.AsyncOpenAI(base_url=url, api_key="not-a-real-key", max_retries=1) as client:
+        return await asyncio.gather(asks(), asks())
+
+
+class TestEqualCallsSideBySide:
+    @pytest.mark.parametrize("fault", ["server_error", "cut_stream"])
+    def test_only_the_one_that_is_named_fails_with_every_try_of_it(self, recorded, server, fault):
+        asyncio.run(fanned_out(server.url, "q"))
+        server.seen.clear()
+        for at_step, given_back in (("asks/chat", [None, "Hello, world"]), ("asks[1]/chat", ["Hello, world", None])):
+            trace = recorded.trace().summary.replay_of or recorded.trace().trace_id
+            (cell,) = faults(trace, steps=[f"fanned_out/{at_step}"], faults=[fault]).cells
+            assert cell.outcome == "different"
+            new = recorded.trace(cell.trace_id)
+            assert recorded.value(new.root) == given_back
+            assert sorted(each.origin for each in new.steps if each.name == "chat") == [
+                "injected",
+                "injected",
+                "recorded",
+            ]
+        assert server.seen == []
+
+
 # -- tools and streams -------------------------------------------------------------------------------------------------
 
 
