@@ -3,14 +3,17 @@
 from replay.diff import Diff, diff
 from replay.divergence import Divergence, Stopped
 from replay.errors import EntryNotFound, NotReplayable, PlanError, ReplayError
+from replay.matrix import Cell, Matrix, faults
 from replay.plan import Rule, allow, edit, fail, from_step, live, serve, stand_in, substitute
 from replay.result import Replay
 from replay.run import replay, resume
 
 __all__ = [
+    "Cell",
     "Diff",
     "Divergence",
     "EntryNotFound",
+    "Matrix",
     "NotReplayable",
     "PlanError",
     "Replay",
@@ -21,6 +24,7 @@ __all__ = [
     "diff",
     "edit",
     "fail",
+    "faults",
     "from_step",
     "live",
     "replay",

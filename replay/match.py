@@ -125,6 +125,11 @@ class Matcher:
             return _NEW
         return Match(_by_code("moved", call, free[0]), free[0])
 
+    def again(self, call: Call, step: Step, below: Iterable[Step]) -> None:
+        """The call is one that was matched with ``step`` before, tried again: it may have all that lay below it."""
+        self._source[call.step_id] = step
+        self._taken.difference_update(each.step_id for each in below)
+
     def close(self, step: Step, answered: Iterable[Step] = ()) -> None:
         """The recorded step ended without its body: nothing below it will be asked for. ``answered`` are those steps
         below it that were served with it."""

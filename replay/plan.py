@@ -16,8 +16,13 @@ from tracer.catalogue import Target
 from tracer.model import Step, Trace
 
 OnDivergence = Literal["stop", "live"]
-#: What ``fail`` can inject (see replay.faults).
-FAULTS = ("timeout", "rate_limited", "server_error", "connection_reset", "bad_json", "empty")
+#: What ``fail`` can inject (see replay.injection).
+FAULTS = (
+    *("timeout", "rate_limited", "server_error", "connection_reset", "cut_stream", "empty", "truncated", "bad_json"),
+    *("wrong_schema", "refusal", "low_confidence", "slow", "wrong_but_valid"),
+)
+#: Behind a fault: it strikes the first try of a call, and a retry gets the recorded answer.
+ONCE = ":once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,15 @@ def edit(pattern: str, value: Any) -> Rule:
     return Rule("edit", pattern, value)
 
 
-def fail(pattern: str, fault: str) -> Rule:
-    """Inject a fault: the model calls in these steps, or the steps themselves where they make none, fail with it."""
-    if fault not in FAULTS:
+def fail(pattern: str, fault: str, *, once: bool = False) -> Rule:
+    """Inject a fault: the model calls in these steps, or the steps themselves where they make none, fail with it.
+
+    It strikes every try of a call; with ``once`` (``timeout:once``) the first, and a retry gets the recorded answer.
+    """
+    name = fault.removesuffix(ONCE)
+    if name not in FAULTS:
         raise PlanError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
-    return Rule("fail", pattern, fault)
+    return Rule("fail", pattern, name + ONCE if once or name != fault else name)
 
 
 def live(pattern: str) -> Rule:
@@ -131,6 +140,8 @@ class Plan:
     max_live_calls: int | None = None
     #: Whether it goes on where the recorded run stopped: what finished is recorded, the rest live (replay.resuming).
     resumes: bool = False
+    #: Whether an effect that the record holds under other inputs gives its recorded result, instead of stopping.
+    keeps_effects: bool = False
     #: Whether unmarked code is stopped before it acts on the world (replay.guard).
     guarded: bool = True
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
@@ -193,6 +204,8 @@ class Plan:
             words.append(f"--max-live-calls {self.max_live_calls}")
         if self.verify:
             words.append("--verify")
+        if self.keeps_effects:
+            words.append("effects give their recorded results")
         if not self.guarded:
             words.append("--unguarded")
         return {"rules": words}

@@ -16,7 +16,7 @@ from replay.calls import accepting, is_model_call, is_unsafe_http, wire_request
 from replay.compare import Change
 from replay.divergence import Divergence, Stopped, short
 from replay.edits import shaped
-from replay.faults import injected
+from replay.injection import Injection
 from replay.leave import Leave
 from replay.lens import differences, readable, shown_input
 from replay.match import Match, Matcher
@@ -24,6 +24,8 @@ from replay.plan import Plan, Rule
 from replay.recognised import known_as_kept, recognised
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from replay.resuming import made_again
+from replay.spoilt import Unfit
+from replay.striking import Strikes
 from tracer.catalogue import Target
 from tracer.model import Origin, Step
 from tracer.player import Answer, Call, Decision, Raise, Run
@@ -60,6 +62,7 @@ class ReplayPlayer:
         self._made_again = made_again(record) if plan.resumes else frozenset()
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
+        self._strikes = Strikes(plan, record, self._matcher)
         self._known_as_kept = known_as_kept(record.trace.steps)
         self._parents: dict[str, str | None] = {}
         #: Steps around a model call: what they say of usage and cost is said by the call already.
@@ -120,7 +123,8 @@ class ReplayPlayer:
     # -- the order of decisions ------------------------------------------------------------------------------------
 
     def _decide(self, call: Call) -> Decision | _StandIn:
-        match = self._matcher.take(recognised(call, self._known_as_kept))
+        call = recognised(call, self._known_as_kept)
+        match = self._strikes.tried_again(call, self._matcher.take(call))
         self._parents[call.step_id] = call.parent_id
         if call.parent_id is None:
             self.new_trace_id = call.trace_id
@@ -133,7 +137,7 @@ class ReplayPlayer:
         if (rule := self._use("edit", call)) is not None:
             return self._without_body(self._edited(rule, call, source))
         if (rule := self._fault(call, source)) is not None:
-            return self._without_body(injected(rule.value, call, source))
+            return self._without_body(self._injected(rule, call, source))
         if self._use("from", call) is not None:
             self._from_reached = True
         if self._named_live(call):
@@ -156,7 +160,7 @@ class ReplayPlayer:
             return self._diverged(call, match)
         if match.outcome != "exact":
             self._diverge(match.outcome, call, source, "served all the same")
-        if not call.effect and self._must_run(source):
+        if not call.effect and not self._strikes.spares(call, source) and self._must_run(source):
             return Run(source)
         leaf = call.effect or self.record.reaches_out(source)
         if source.step_id in self._made_again:
@@ -289,6 +293,12 @@ class ReplayPlayer:
     def _stand_in(self, call: Call, source: Step | None, kind: str, why: str) -> Decision | _StandIn:
         """An effect without a recorded result does not happen: something stands in for it, or the replay ends."""
         rule = self._use("stand_in", call)
+        if rule is None and self.plan.keeps_effects and source is not None and self.record.ended(source):
+            kept = self.record.result(source)
+            if kept.culprit is None and not isinstance(kept.value, BaseException):
+                self._diverge(kind, call, source, "stood in for", self._changes(call, source))
+                self._matcher.close(source)
+                return Answer(kept.value, "stood-in", source)
         if rule is None and not call.stand_in:
             divergence = self._diverge(kind, call, source, "stopped", self._changes(call, source))
             raise Stopped(
@@ -321,10 +331,17 @@ class ReplayPlayer:
         return rule
 
     def _fault(self, call: Call, source: Step | None) -> Rule | None:
-        """The fault to inject here: into the model calls of a step, or into the step itself where it makes none."""
-        if is_model_call(call):
-            return self._use_above("fail", call)
-        return None if self.record.has_model_call(source) else self._use("fail", call)
+        return self._used(self._strikes.rule(call, source))
+
+    def _injected(self, rule: Rule, call: Call, source: Step | None) -> Decision:
+        try:
+            return self._passed(self._strikes.strike(rule, call, source)).decision(source)
+        except Unfit as unfit:
+            raise Stopped(self._diverge("undecided", call, source, "stopped"), f"No {rule} here: {unfit}") from unfit
+
+    def _passed(self, injection: Injection) -> Injection:
+        """The injection, with as much of its time as is still to be waited: all of it, for a player without a clock."""
+        return injection
 
     def _named_live(self, call: Call) -> bool:
         """Whether a rule lets this step run for real. What may change the world happens only when it is itself named,

@@ -32,11 +32,19 @@ class Result:
 
 
 class Record:
-    """``payloads`` loads payload bytes by address, many at once."""
+    """``payloads`` loads payload bytes by address, many at once; ``others`` has what a step was answered in other
+    traces, as (input, result)."""
 
-    def __init__(self, trace: Trace, payloads: Callable[[Iterable[str]], Mapping[str, bytes]]) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        payloads: Callable[[Iterable[str]], Mapping[str, bytes]],
+        others: Callable[[Step], Iterable[tuple[Any, Any]]] = lambda _: (),
+    ) -> None:
         self.trace = trace
+        self.others = others
         self._payloads = payloads
+        self._steps = {step.step_id: step for step in trace.steps}
         self._below: dict[str, list[Step]] = defaultdict(list)
         self._loaded: dict[str, bytes] = {}
         self._loaded_bytes = 0
@@ -60,6 +68,15 @@ class Record:
         while waiting:
             found.append(waiting.pop())
             waiting += reversed(self.below(found[-1].step_id))
+        return tuple(found)
+
+    def around(self, step: Step) -> tuple[Step, ...]:
+        """The recorded steps that one lies in, innermost first, without the workflow itself."""
+        found: list[Step] = []
+        parent = self._steps.get(step.parent_id or "")
+        while parent is not None and parent.parent_id is not None:
+            found.append(parent)
+            parent = self._steps.get(parent.parent_id)
         return tuple(found)
 
     def reaches_out(self, step: Step) -> bool:

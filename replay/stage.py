@@ -13,6 +13,7 @@ from replay.clock.loop import VirtualLoop
 from replay.clock.patches import replaced
 from replay.divergence import Divergence, Stopped, one_line
 from replay.edits import shaped
+from replay.elsewhere import Elsewhere
 from replay.entry import at_home, find
 from replay.errors import NotReplayable, PlanError
 from replay.guard import install
@@ -78,7 +79,7 @@ class Stage:
 
     def __init__(self, recorded: Trace, store: Store, was: Config, fn: Callable[..., Any] | None = None) -> None:
         self.trace = recorded
-        self.record = Record(recorded, store.payloads)
+        self.record = Record(recorded, store.payloads, Elsewhere(recorded, store).answers)
         self.store = store
         self._was = was
         self._function = fn

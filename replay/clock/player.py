@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Mapping
 
 from replay.clock.virtual import VirtualClock
+from replay.injection import Injection
 from replay.pace import Takes
 from replay.plan import Plan
 from replay.player import ReplayPlayer
@@ -14,9 +15,6 @@ from tracer.catalogue import Target
 from tracer.context import CURRENT, ActiveStep
 from tracer.model import Step
 from tracer.player import Answer, Call, Decision, Raise
-
-#: What an injected timeout takes, in virtual seconds: longer than most deadlines around a call.
-TIMEOUT_S = 60.0
 
 
 class TimedPlayer(ReplayPlayer):
@@ -54,15 +52,23 @@ class TimedPlayer(ReplayPlayer):
             self._note(call, real=True)
         elif isinstance(decision, Answer | Raise) and _holds_a_call(call, decision.subtree):
             self._note(call, real=False)
-        if self.clock is not None and _is_injected_timeout(decision):
-            self.clock.skip(TIMEOUT_S)
+        if isinstance(decision, Answer | Raise) and decision.after_s:
+            self._note(call, real=False)
         if self._takes is not None and isinstance(decision, Answer | Raise) and decision.source is not None:
             self._note(call, real=False)
-            return replace(decision, after_s=self._takes(decision.source, self._since_begin_s()))
+            takes_s = self._takes(decision.source, self._since_begin_s())
+            return replace(decision, after_s=max(takes_s, decision.after_s))
         return decision
 
     def _since_begin_s(self) -> float:
         return 0.0 if self.clock is None else (self.clock.now_ns() - self._began_ns) / 1e9
+
+    def _passed(self, injection: Injection) -> Injection:
+        if injection.error is None:
+            return injection
+        if self.clock is not None:
+            self.clock.skip(injection.takes_s)
+        return replace(injection, takes_s=0.0)
 
     def is_real(self, step: ActiveStep | None) -> bool:
         """Whether a wait that begins below this step is one for the real world."""
@@ -87,10 +93,6 @@ def _holds_a_call(call: Call, subtree: tuple[Step, ...]) -> bool:
         or call.kind in REACHING_KINDS
         or any(step.effect or step.kind in REACHING_KINDS for step in subtree)
     )
-
-
-def _is_injected_timeout(decision: Decision) -> bool:
-    return isinstance(decision, Raise) and decision.origin == "injected" and isinstance(decision.error, TimeoutError)
 
 
 def playing() -> TimedPlayer | None:
