@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Mapping, Protocol
 
 
 class Rule(Protocol):
@@ -22,9 +22,9 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parses:
-    """The text is one JSON object, and it has all of these keys."""
+    """The text is one JSON object, and it has all of these keys; where they are a mapping, with values of these types."""
 
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] | Mapping[str, type] = ()
     name: str = "parses"
 
     def offence(self, text: str) -> str | None:
@@ -35,7 +35,11 @@ class Parses:
         if not isinstance(value, dict):
             return f"a JSON {type(value).__name__}, not an object"
         missing = [key for key in self.keys if key not in value]
-        return f"no key {', '.join(missing)}" if missing else None
+        if missing:
+            return f"no key {', '.join(missing)}"
+        wanted = self.keys if isinstance(self.keys, Mapping) else {}
+        wrong = next((key for key, kind in wanted.items() if not isinstance(value[key], kind)), None)
+        return None if wrong is None else f"{wrong} is a {type(value[wrong]).__name__}, not a {wanted[wrong].__name__}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ configure(models=CATALOGUE)
 #: Where the language model can't run, the system still works, with the models that are left.
 CLASSIFIER, DRAFTERS = (SMOLLM2, (SMOLLM2, REPLY_TEMPLATES)) if missing() is None else (INTENT_LR, (REPLY_TEMPLATES,))
 BANDS = Bands(sure=0.6, hopeless=0.15)
-FORM = Guardrails((Parses(("reply",)),))
+FORM = Guardrails((Parses({"reply": str}),))
 CONTENT = Guardrails(
     (
         Length(at_least=20, at_most=400),
@@ -138,7 +138,7 @@ def draft(ticket: str, intent: str, model: str) -> Draft:
     target = next(target for target in CATALOGUE if target.name == model)
     said = chat(target, to_draft(ticket, intent), max_tokens=80, timeout_s=20)
     require(said.text, FORM)
-    reply = str(json.loads(said.text)["reply"])
+    reply: str = json.loads(said.text)["reply"]
     require(reply, CONTENT)
     return Draft(reply, said.model)
 

@@ -32,6 +32,12 @@ class TestParses:
     def test_every_object_with_the_key_passes(self, rest):
         assert Parses(("reply",)).offence(json.dumps({**rest, "reply": "hello"})) is None
 
+    def test_names_the_key_whose_value_is_of_another_type(self):
+        form = Parses({"reply": str})
+        assert form.offence('{"reply": "hello"}') is None
+        assert form.offence('{"reply": 3}') == "reply is a int, not a str"
+        assert form.offence("{}") == "no key reply"
+
 
 class TestLength:
     @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tracer.context import CURRENT, ActiveStep
 from tracer.http import attempts, clean
 from tracer.http.attempts import Attempt
 from tracer.http.client import Client, Request
-from tracer.http.faults import HttpError, named
+from tracer.http.faults import HttpError, named, revived
 from tracer.http.inflate import encodings_of, inflated
 from tracer.http.read import facts_of
 from tracer.http.volatile import steadied
@@ -126,7 +126,8 @@ class Exchange:
         """This is the response, from the record or from a Python callable: nothing was sent."""
         if self._close_once():
             with recorder.guard("record a served HTTP exchange"):
-                self._finish(response, None, after_ns=time.perf_counter_ns() - self._sent_ns)
+                broken = revived(self.client, response.error) if response.ended == "broken" else None
+                self._finish(response, broken, after_ns=time.perf_counter_ns() - self._sent_ns)
 
     @contextmanager
     def failing(self) -> Iterator[None]:
