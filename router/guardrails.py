@@ -22,7 +22,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parses:
-    """The text is one JSON object, and it has all of these keys; where they are a mapping, with values of these types."""
+    """The text is one JSON object, and it has all of these keys; of a mapping, with values of these types."""
 
     keys: tuple[str, ...] | Mapping[str, type] = ()
     name: str = "parses"
