@@ -1,5 +1,8 @@
 """Run a recorded workflow again: with the recorded answers, another model, an edited answer or an injected fault."""
 
+from replay.backtest.report import Report
+from replay.backtest.run import backtest
+from replay.backtest.scoring import Pair, Score
 from replay.diff import Diff, diff
 from replay.divergence import Divergence, Stopped
 from replay.errors import EntryNotFound, NotReplayable, PlanError, ReplayError
@@ -15,12 +18,16 @@ __all__ = [
     "EntryNotFound",
     "Matrix",
     "NotReplayable",
+    "Pair",
     "PlanError",
     "Replay",
     "ReplayError",
+    "Report",
     "Rule",
+    "Score",
     "Stopped",
     "allow",
+    "backtest",
     "diff",
     "edit",
     "fail",

@@ -144,6 +144,8 @@ class Plan:
     keeps_effects: bool = False
     #: Whether unmarked code is stopped before it acts on the world (replay.guard).
     guarded: bool = True
+    #: What the new trace is tagged with, beside the workflow's own tags.
+    tags: Mapping[str, str] = field(default_factory=dict)
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
     _last_first: dict[str, list[Rule]] = field(default_factory=dict, init=False, compare=False, repr=False)
 

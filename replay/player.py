@@ -79,7 +79,8 @@ class ReplayPlayer:
 
     def about(self) -> Mapping[str, Any]:
         relation = "resume_of" if self.plan.resumes else "replay_of"
-        return {relation: self.record.trace.trace_id, "plan": self.plan.described()}
+        tags = {"tags": dict(self.plan.tags)} if self.plan.tags else {}
+        return {relation: self.record.trace.trace_id, "plan": self.plan.described(), **tags}
 
     def decide(self, call: Call) -> Decision:
         with self._lock:
