@@ -1,0 +1,80 @@
+"""What a backtest says of a sample, held against figures worked out elsewhere and against their own definitions."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replay.backtest.intervals import Z, difference, mcnemar, share
+
+counts = st.integers(1, 500).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
+
+
+class TestAShare:
+    @pytest.mark.parametrize(
+        ("count", "of", "low", "high"),
+        # R: prop.test(81, 263, correct=FALSE), prop.test(15, 148, ...), (0, 20), (1, 29): Newcombe 1998, table I
+        [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    )
+    def test_has_wilsons_interval(self, count, of, low, high):
+        found = share(count, of)
+        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+
+    @given(counts)
+    def test_lies_within_its_interval_which_lies_within_0_and_1(self, drawn):
+        found = share(*drawn)
+        assert found.value is not None
+        assert 0 <= found.low <= found.value <= found.high <= 1
+
+    @given(counts)
+    def test_has_the_bounds_at_which_the_share_seen_is_just_z_deviations_away(self, drawn):
+        count, of = drawn
+        found = share(count, of)
+        for bound in {found.low, found.high} - {0.0, 1.0}:
+            deviation = (bound * (1 - bound) / of) ** 0.5
+            assert abs(count / of - bound) == pytest.approx(Z * deviation, rel=1e-6)
+
+    def test_of_nothing_is_unknown(self):
+        found = share(0, 0)
+        assert (found.value, found.low, found.high) == (None, 0.0, 1.0)
+
+
+class TestADifference:
+    def test_sums_both_sides_and_gives_the_mean_of_a_pair(self):
+        found = difference([(10, 14), (20, 22), (30, 33)])
+        assert (found.before, found.after, found.total, found.pairs, found.mean) == (60, 69, 9, 3, 3)
+
+    @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), min_size=2, max_size=20))
+    def test_has_an_interval_within_what_was_seen(self, pairs):
+        found, deltas = difference(pairs), [after - before for before, after in pairs]
+        assert found.low is not None
+        assert found.high is not None
+        assert min(deltas) - 1e-6 <= found.low <= found.high <= max(deltas) + 1e-6
+
+    def test_of_the_same_pairs_is_the_same_again(self):
+        pairs = [(n, n * n % 17) for n in range(50)]
+        assert difference(pairs) == difference(pairs)
+
+    def test_of_many_pairs_has_nearly_the_interval_of_resampling(self):
+        deltas = [(0, n * n % 101) for n in range(2_000)]
+        resampled, normal = difference(deltas), difference([*deltas, (0, 50)])
+        assert normal.low == pytest.approx(resampled.low, rel=0.01)
+        assert normal.high == pytest.approx(resampled.high, rel=0.01)
+
+    def test_of_one_pair_has_no_interval(self):
+        assert (difference([(1, 5)]).low, difference([(1, 5)]).mean) == (None, 4)
+
+
+class TestASplit:
+    @given(st.integers(0, 200), st.integers(0, 200))
+    def test_is_as_likely_as_the_binomial_says(self, before, after):
+        number = before + after
+        exact = Fraction(2 * sum(comb(number, k) for k in range(min(before, after) + 1)), 2**number)
+        assert mcnemar(before, after) == pytest.approx(float(min(Fraction(1), exact)), rel=1e-9)
+
+    def test_of_thousands_is_no_error(self):
+        assert mcnemar(2_000, 3_000) < 1e-40
