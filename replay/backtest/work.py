@@ -66,7 +66,7 @@ def do(work: Work, trace_id: str, budget_nusd: int | None) -> Outcome:
         before = store.trace(trace_id)
         done = _done_already(work, trace_id, store)
         if done is not None:
-            return _outcome(work, before, done, store, budget_nusd)
+            return _outcome(work, Record(before, store.payloads), Record(done, store.payloads), budget_nusd)
         plan = Plan(
             work.rules,
             work.on_divergence,
@@ -80,8 +80,8 @@ def do(work: Work, trace_id: str, budget_nusd: int | None) -> Outcome:
         except ReplayError as error:
             return Outcome(trace_id, status_before=before.summary.status, problem=one_line(str(error)))
         recorder.flush()
-        after = store.trace(replayed.trace_id)
-        return _with_stop(_outcome(work, before, after, store, budget_nusd), replayed)
+        after = Record(store.trace(replayed.trace_id), store.payloads)
+        return _with_stop(_outcome(work, stage.record, after, budget_nusd), replayed)
 
 
 def _settled(work: Work) -> Store:
@@ -113,8 +113,8 @@ def _with_stop(outcome: Outcome, replayed: Replay) -> Outcome:
     return replace(outcome, problem=one_line(str(replayed.stopped)), over_budget=over)
 
 
-def _outcome(work: Work, before: Trace, after: Trace, store: Store, budget_nusd: int | None) -> Outcome:
-    old, new = Record(before, store.payloads), Record(after, store.payloads)
+def _outcome(work: Work, old: Record, new: Record, budget_nusd: int | None) -> Outcome:
+    before, after = old.trace, new.trace
     one, other = before.summary, after.summary
     served = _served(old, new)
     ran = new.calls([step for step in new.trace.steps if step.origin in _RAN])
