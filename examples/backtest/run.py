@@ -1,6 +1,6 @@
 """Record a pipeline on one model, backtest it on another, and see whether the known accuracies come back.
 
-    python examples/backtest/run.py [--questions 665] [--workers N] [--html report.html]
+    python examples/backtest/run.py [--questions 665] [--workers N] [--scorer label:gold:numeric:0] [--html report.html]
 
 No key and no network: a server on 127.0.0.1 gives the answers that both models really gave (data/SOURCE.md).
 """
@@ -27,6 +27,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--questions", type=int, default=len(rows()))
     options.add_argument("--workers", type=int, default=None)
+    options.add_argument("--scorer", default="label:gold")
     options.add_argument("--html", type=Path)
     told = options.parse_args()
     asked = rows()[: told.questions]
@@ -38,7 +39,7 @@ def main() -> None:
         for row in asked:
             solve(row.question, row.gold)
         report = backtest(
-            Filter(workflow="solve"), substitute("ask", model=STRONG), scorer="label:gold", workers=told.workers
+            Filter(workflow="solve"), substitute("ask", model=STRONG), scorer=told.scorer, workers=told.workers
         )
         tracer.shutdown()
     Console(highlight=False, width=160).print(report_text(report, most=5))

@@ -56,7 +56,7 @@ def _rule_options(command: F) -> F:
     "--scorer",
     default="exact",
     show_default=True,
-    help="exact, json, fields, numeric:TOL, label:NAME, judge:MODEL or module:function.",
+    help="exact, json, fields, numeric:TOL, label:NAME[:numeric:TOL], judge:MODEL or module:function.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine; default: one for each core.")
 @click.option("--dask", metavar="ADDRESS", help="Replay on this Dask cluster instead: tcp://host:8786.")
@@ -99,7 +99,8 @@ def backtest_command(  # noqa: PLR0913 - the options of one command
         raise PlanError(f"there is no backtest {resume} in {recorder.current_config().home}")
     backtest_id = resume or new_id()
     try:
-        with _cluster(dask) as executor, _progress() as progress:
+        # What a workflow prints is not the report.
+        with _cluster(dask) as executor, _progress() as progress, contextlib.redirect_stdout(sys.stderr):
             report = backtest(
                 None if resume is not None else Filter.parse(filters),
                 *rules,

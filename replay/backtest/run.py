@@ -268,8 +268,10 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _begin_worker() -> None:
-    """Ctrl-C reaches every process of a terminal: the parent decides what becomes of it."""
+    """Ctrl-C reaches every process of a terminal: the parent decides what becomes of it. Standard output is the
+    report's: what a workflow prints goes to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.dup2(2, 1)
     Finalize(None, recorder.shutdown, exitpriority=10)
 
 

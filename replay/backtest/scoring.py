@@ -6,7 +6,8 @@ A scorer is a function of a Pair that gives True or False, a number from 0 to 1,
     json               equal as JSON: a text that is JSON is read, 1 and 1.0 are one number, key order is nothing
     fields             the share of the fields (leaves, by path) that are equal as JSON; the same fields agree fully
     numeric:TOL        as json, with numbers (and texts that are numbers) at most TOL apart; ``numeric:1%`` of the first
-    label:NAME         as json, and each side held against the right answer, recorded as the score NAME of any step
+    label:NAME         as json, and each side held against the right answer, recorded as the score NAME of any step;
+                       ``label:NAME:numeric:TOL`` does all of that as numeric
     module:function    your function
     judge:MODEL        a model of the catalogue is asked whether both say the same (replay.backtest.judge)
 """
@@ -97,7 +98,11 @@ def exact(pair: Pair) -> bool:
 
 
 def same_json(pair: Pair) -> bool:
-    return _leaves(pair.before) == _leaves(pair.after)
+    return _same_json(pair.before, pair.after)
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    return _leaves(one) == _leaves(other)
 
 
 def same_fields(pair: Pair) -> float:
@@ -124,7 +129,10 @@ class Numeric:
         return cls(tolerance / 100 if text.endswith("%") else tolerance, relative=text.endswith("%"))
 
     def __call__(self, pair: Pair) -> bool:
-        before, after = _leaves(pair.before), _leaves(pair.after)
+        return self.same(pair.before, pair.after)
+
+    def same(self, one: Any, other: Any) -> bool:
+        before, after = _leaves(one), _leaves(other)
         return before.keys() == after.keys() and all(self._near(before[path], after[path]) for path in before)
 
     def _near(self, one: tuple[str, Any], other: tuple[str, Any]) -> bool:
@@ -140,18 +148,31 @@ class Numeric:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Right is an output that equals the recorded score of this name, as JSON; a run that failed is not."""
+    """Right is an output that is the ``same`` as the recorded score of this name; a run that failed is not."""
 
     name: str
+    same: Callable[[Any, Any], bool]
+
+    @classmethod
+    def of(cls, text: str) -> Label:
+        name, _, how = text.partition(":")
+        if not how:
+            return cls(name, _same_json)
+        kind, _, tolerance = how.partition(":")
+        if kind != "numeric":
+            raise PlanError(f"label:NAME takes numeric:TOL after the name, not {how!r}")
+        return cls(name, Numeric.of(tolerance).same)
 
     def __call__(self, pair: Pair) -> Score:
         if self.name not in pair.scores:
             known = ", ".join(pair.scores) or "none"
             return Score(None, problem=f"the trace has no score named {self.name!r} (it has {known})")
-        right = _leaves(pair.scores[self.name])
-        before, after = (None if side is MISSING else _leaves(side) for side in (pair.before, pair.after))
-        value = None if before is None else float(before == after)
-        return Score(value, right_before=before == right, right_after=after == right)
+        right = pair.scores[self.name]
+        before, after = (side is not MISSING and self.same(right, side) for side in (pair.before, pair.after))
+        if pair.before is MISSING:
+            return Score(None, right_before=before, right_after=after)
+        is_same = pair.after is not MISSING and self.same(pair.before, pair.after)
+        return Score(float(is_same), right_before=before, right_after=after)
 
 
 def apart(before: Any, after: Any) -> float:
@@ -233,4 +254,4 @@ def _judge(model: str) -> Scorer:
 
 
 _PLAIN: dict[str, Scorer] = {"exact": exact, "json": same_json, "fields": same_fields}
-_WITH_VALUE: dict[str, Callable[[str], Scorer]] = {"numeric": Numeric.of, "label": Label, "judge": _judge}
+_WITH_VALUE: dict[str, Callable[[str], Scorer]] = {"numeric": Numeric.of, "label": Label.of, "judge": _judge}

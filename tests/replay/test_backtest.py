@@ -62,6 +62,11 @@ SOURCE = """
         return {"found": found, "parity": found % 20}
 
     @workflow
+    def talk(number):
+        print("said by the workflow")
+        return look_up(number)
+
+    @workflow
     def mail(number):
         return send(look_up(number))
 
@@ -260,6 +265,13 @@ class TestOnSeveralProcesses:
         tracer.configure(models=[Target("cheap", model=MODEL, base_url=flows.server.url, price=Price(1, 1))])
         report = backtest(Filter(), substitute("draft", model="cheap"), workers=2)
         assert (report.outcomes[0].status_after, report.unpriced) == ("completed", 0)
+
+    def test_what_a_workflow_prints_is_kept_out_of_standard_output(self, recorded, flows, capfd):
+        flows.talk(1)
+        capfd.readouterr()
+        backtest(Filter(), edit("look_up", 20), workers=2)
+        out, err = capfd.readouterr()
+        assert (out, "said by the workflow" in err) == ("", True)
 
     def test_a_function_that_can_not_be_sent_is_refused_with_the_way_out(self, recorded):
         @tracer.workflow

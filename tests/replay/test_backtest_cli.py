@@ -34,6 +34,7 @@ def shop(value: Any) -> Any:
 
 @workflow
 def other(value: Any) -> Any:
+    print("said by the workflow")  # noqa: T201 - it does
     return look_up(value)
 
 
@@ -70,6 +71,11 @@ class TestTheCommand:
         assert "right before       3 of 3, 100.0 % (43.9 % to 100.0 %)" in result.stdout
         assert "both 1, only before 2, only after 0, neither 0" in result.stdout
         assert "\x1b" not in result.stdout
+
+    def test_keeps_what_a_workflow_prints_out_of_its_report(self, home):
+        result = run("--workflow", "other", "--edit", 'look_up="x"', "--json")
+        assert json.loads(result.stdout)["done"] == 1
+        assert "said by the workflow" in result.stderr
 
     def test_says_how_far_it_is_on_standard_error(self, home):
         result = run("--workflow", "shop", "--edit", 'look_up="x"', "--json")

@@ -117,6 +117,12 @@ class TestALabel:
         before = scored("label:gold", MISSING, "4", gold="4")
         assert (before.value, before.right_before, before.right_after) == (None, False, True)
 
+    def test_may_be_a_number_within_a_tolerance(self):
+        found = scored("label:gold:numeric:0", "3", "4.00", gold="4")
+        assert (found.value, found.right_before, found.right_after) == (0, False, True)
+        with pytest.raises(PlanError, match="numeric:TOL"):
+            scorer_of("label:gold:about:4")
+
     def test_says_which_scores_there_are(self):
         assert "it has tone" in (scored("label:gold", "3", "4", tone=1).problem or "")
 
