@@ -49,7 +49,8 @@ def main() -> None:
     known = [sum(row.correct[model] for row in asked) for model in (WEAK, STRONG)]
     found = None if labels is None else [labels.before.count, labels.after.count]
     print(f"\nknown from the data: {known[0]} and {known[1]} right; found by the backtest: {found}")
-    sys.exit(0 if found == known else 1)
+    # Another scorer may well find something else: that is what it is for.
+    sys.exit(0 if found == known or told.scorer != "label:gold" else 1)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,11 @@ def _rule_options(command: F) -> F:
     show_default=True,
     help="exact, json, fields, numeric:TOL, label:NAME[:numeric:TOL], judge:MODEL or module:function.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine; default: one for each core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="So many at a time; default: one for each core, of this machine or of the cluster.",
+)
 @click.option("--dask", metavar="ADDRESS", help="Replay on this Dask cluster instead: tcp://host:8786.")
 @click.option("--budget-usd", type=click.FloatRange(min=0), help="Begin no call that could bring all of it above this.")
 @click.option("--resume", metavar="ID", help="Go on with this backtest, with its traces and rules; or show its report.")
@@ -100,12 +104,12 @@ def backtest_command(  # noqa: PLR0913 - the options of one command
     backtest_id = resume or new_id()
     try:
         # What a workflow prints is not the report.
-        with _cluster(dask) as executor, _progress() as progress, contextlib.redirect_stdout(sys.stderr):
+        with _cluster(dask) as (executor, cores), _progress() as progress, contextlib.redirect_stdout(sys.stderr):
             report = backtest(
                 None if resume is not None else Filter.parse(filters),
                 *rules,
                 scorer=scorer,
-                workers=workers,
+                workers=workers or cores,
                 executor=executor,
                 budget_usd=budget_usd,
                 limit=limit,
@@ -136,9 +140,10 @@ def _show(report: Any, *, html: Path | None, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Any]:
-    """The executor of a Dask cluster; None without an address. Raises PlanError where there is none."""
+    """The executor of a Dask cluster and how many cores it has; two Nones without an address. Raises PlanError where no
+    scheduler answers, or where nobody works for it."""
     if address is None:
-        yield None
+        yield None, None
         return
     try:
         from distributed import Client  # noqa: PLC0415 - an extra
@@ -149,7 +154,10 @@ def _cluster(address: str | None) -> Iterator[Any]:
     except (OSError, ValueError) as error:
         raise PlanError(f"no Dask scheduler answers at {address}: {error}") from None
     with client:
-        yield client.get_executor()
+        cores = sum(client.ncores().values())
+        if not cores:
+            raise PlanError(f"the Dask scheduler at {address} has no workers: start some, dask worker {address}")
+        yield client.get_executor(), cores
 
 
 @contextlib.contextmanager

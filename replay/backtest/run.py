@@ -17,7 +17,7 @@ from replay.backtest.outcome import Outcome
 from replay.backtest.purse import Purse
 from replay.backtest.report import Report
 from replay.backtest.scoring import Scorer, scorer_of
-from replay.backtest.work import Work, do
+from replay.backtest.work import Work, do, put_away
 from replay.errors import PlanError, ReplayError
 from replay.plan import OnDivergence, Rule
 from replay.run import budget_of
@@ -29,6 +29,8 @@ from tracer.store.query import Filter
 #: Called in the calling process after each trace, with how many are done and of how many, and what came of this one.
 Progress = Callable[[int, int, Outcome], None]
 _PAGE = 500
+#: An executor does not say how many it does at once; this many keep a small cluster busy.
+_ON_AN_EXECUTOR = 32
 
 
 class WorkerLost(ReplayError):
@@ -54,7 +56,8 @@ def backtest(  # noqa: PLR0913 - each is one thing to say about a backtest
     ``traces`` is a Filter (replays and what still runs left out; ``limit`` takes the newest), or ids, unique prefixes
     or ``latest``. ``scorer`` is a name (replay.backtest.scoring) or a function of a Pair. They are replayed by
     ``workers`` processes, as many as there are cores where it is not given; 1 is this process, one after another. Or
-    by ``executor``, any ``concurrent.futures.Executor`` (a Dask client's ``get_executor()``), which is not shut down.
+    by ``executor``, any ``concurrent.futures.Executor`` (a Dask client's ``get_executor()``), which gets ``workers``
+    at a time (32 where it is not given) and is not shut down.
     ``fn`` is the workflow where it can't be imported; with processes it must be importable all the same.
     ``budget_usd`` is what all of it together may spend, judge included; what it does not reach is ``left``.
 
@@ -85,7 +88,7 @@ def backtest(  # noqa: PLR0913 - each is one thing to say about a backtest
     if executor is None and at_once == 1:
         run.here()
     elif executor is not None:
-        run.on(executor, at_once if workers is not None else max(at_once, 32))
+        run.on(executor, _ON_AN_EXECUTOR if workers is None else at_once)
     else:
         _check_sendable(work)
         with _pool(at_once) as pool:
@@ -120,9 +123,12 @@ class _Run:
 
     def here(self) -> None:
         """One after another, in this process."""
-        while self.waiting and not self.is_spent:
-            handed = self._hand(self.waiting, free=1, alone=True)
-            self._take(handed, do(self.work, handed.trace_id, handed.given_nusd))
+        try:
+            while self.waiting and not self.is_spent:
+                handed = self._hand(self.waiting, free=1, alone=True)
+                self._take(handed, do(self.work, handed.trace_id, handed.given_nusd))
+        finally:
+            put_away()
 
     def on(self, executor: Executor, at_once: int) -> None:
         """On an executor, ``at_once`` at a time. Ctrl-C begins no more, and waits for those that run."""

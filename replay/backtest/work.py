@@ -95,14 +95,17 @@ def _settled(work: Work) -> Store:
     return _stores[work.database_url]
 
 
+def put_away() -> None:
+    """Close the stores that ``do`` has opened in this process."""
+    while _stores:
+        _stores.popitem()[1].close()
+
+
 def _done_already(work: Work, trace_id: str, store: Store) -> Trace | None:
-    """The first replay of this trace in this backtest that came to its end; a stopped one did not."""
+    """The first replay of this trace in this backtest that came to its end; one that was stopped, or cancelled by
+    Ctrl-C, did not."""
     replays = store.replays_of(trace_id, limit=_MOST_REPLAYS)
-    mine = [
-        row
-        for row in replays
-        if row.tags.get(TAG) == work.backtest_id and row.status in {"completed", "failed", "cancelled"}
-    ]
+    mine = [row for row in replays if row.tags.get(TAG) == work.backtest_id and row.status in {"completed", "failed"}]
     return store.trace(mine[-1].trace_id) if mine else None
 
 

@@ -16,6 +16,7 @@ from tests.loopback import Loopback
 from tracer import Price, Target
 from tracer.errors import TraceNotFound
 from tracer.model import TraceSummary
+from tracer.recover import recover
 from tracer.store import Filter, open_store
 
 #: Two model calls, of which one is substituted; the answer is how long the text is, so that models differ by a number.
@@ -265,6 +266,15 @@ class TestOnSeveralProcesses:
         tracer.configure(models=[Target("cheap", model=MODEL, base_url=flows.server.url, price=Price(1, 1))])
         report = backtest(Filter(), substitute("draft", model="cheap"), workers=2)
         assert (report.outcomes[0].status_after, report.unpriced) == ("completed", 0)
+
+    def test_its_workers_say_goodbye_and_leave_nothing_in_their_journals(self, recorded, flows):
+        for number in range(3):
+            flows.shop(number)
+        backtest(Filter(), edit("look_up", 20), workers=2)
+        tracer.shutdown()
+        with open_store(recorded.url) as store:
+            assert store.facts().running == ()
+        assert list(recover()) == []
 
     def test_what_a_workflow_prints_is_kept_out_of_standard_output(self, recorded, flows, capfd):
         flows.talk(1)

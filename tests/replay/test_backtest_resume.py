@@ -122,6 +122,16 @@ class TestABacktestThatIsInterrupted:
         assert found is not None
         assert len(found.outcomes) == ROWS
 
+    def test_in_the_middle_of_a_trace_does_that_one_again(self, home):
+        child = Child(home, "--workflow", "shop", "--live", "look_up", "--workers", "1")
+        asked = child.until_done(3).asked
+        os.killpg(child.process.pid, signal.SIGINT)
+        child.process.communicate(timeout=60)
+        assert child.process.returncode == 130
+        report = backtest(None, workers=1, backtest_id=asked.backtest_id)
+        assert (len(report.outcomes), report.agreement.count) == (ROWS, ROWS)
+        assert {row.status_after for row in report.outcomes} == {"completed"}
+
 
 class TestTheSameId:
     def test_that_is_done_gives_its_report_again_and_runs_nothing(self, home):
