@@ -9,7 +9,6 @@ import signal
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from multiprocessing.util import Finalize
 from typing import Any, Callable, Iterable
 
 from replay.backtest.ledger import Asked, Ledger, new_id, plain_rules
@@ -278,7 +277,6 @@ def _begin_worker() -> None:
     report's: what a workflow prints goes to standard error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)
-    Finalize(None, recorder.shutdown, exitpriority=10)
 
 
 def _sendable(catalogue: Iterable[Target]) -> tuple[Target, ...]:
