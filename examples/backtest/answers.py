@@ -1,6 +1,6 @@
 """The recorded answers, and a model provider on 127.0.0.1 that gives them: OpenAI's chat, the answer found by model and
-question. Token counts are estimated (a token for every four characters), for the data holds none; nor does it hold times:
-those that a backtest shows here are this server's."""
+question. Token counts are estimated (a token for every four characters), for the data holds none; nor does it hold
+times: those that a backtest shows here are this server's."""
 
 from __future__ import annotations
 
