@@ -11,6 +11,7 @@ import tracer
 from tests.loopback import Loopback
 from tests.replay import support
 from tests.replay.support import Recorded
+from tracer import recorder
 
 _numbers = itertools.count()
 
@@ -21,6 +22,16 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Record
     support.DONE.clear()
     yield Recorded(tmp_path / "store")
     tracer.shutdown()
+
+
+@pytest.fixture
+def own_catalogue() -> Iterator[None]:
+    """Models that a test configures are unknown after it."""
+    known = recorder.catalogue()._targets
+    before = dict(known)
+    yield
+    known.clear()
+    known.update(before)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ PER_CALL = 11 * 1_000 + 7 * 1_000
 
 
 @pytest.fixture
-def flows(recorded, module, monkeypatch) -> Iterator[Any]:
+def flows(recorded, own_catalogue, module, monkeypatch) -> Iterator[Any]:
     with Loopback() as server:
         monkeypatch.setenv("MODEL_URL", server.url)
         made = module(SOURCE)

@@ -167,7 +167,7 @@ class TestHowFarApart:
 
 class TestAJudge:
     @pytest.fixture(autouse=True)
-    def targets(self, tmp_path):
+    def targets(self, own_catalogue, tmp_path):
         self.asked: list[Any] = []
         self.says = "Yes, they do."
 
