@@ -79,8 +79,7 @@ class ReplayPlayer:
 
     def about(self) -> Mapping[str, Any]:
         relation = "resume_of" if self.plan.resumes else "replay_of"
-        tags = {"tags": dict(self.plan.tags)} if self.plan.tags else {}
-        return {relation: self.record.trace.trace_id, "plan": self.plan.described(), **tags}
+        return {relation: self.record.trace.trace_id, "plan": self.plan.described(), "tags": dict(self.plan.tags)}
 
     def decide(self, call: Call) -> Decision:
         with self._lock:
