@@ -14,9 +14,7 @@ from tracer import recorder
 from tracer.store import Store, open_store
 
 # How long an example takes says something about the machine, and nothing about the code.
-hypothesis.settings.register_profile(
-    "playhead", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+hypothesis.settings.register_profile("playhead", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("playhead")
 
 
