@@ -8,7 +8,7 @@ RouterError
 
 from __future__ import annotations
 
-from typing import Self, Sequence
+from typing import Any, Self, Sequence
 
 
 class RouterError(Exception):
@@ -39,7 +39,9 @@ class AllTargetsFailed(ExceptionGroup[Exception], RouterError):
 
     attempts: tuple[tuple[str, Exception], ...]
 
-    def __new__(cls, attempts: Sequence[tuple[str, Exception]]) -> Self:
+    def __new__(cls, attempts: Sequence[tuple[str, Exception]], *of_group: Any) -> Self:
+        if of_group:  # made anew from its ``args``, as tblib (and so Dask) does: the attempts are set afterwards
+            return super().__new__(cls, attempts, *of_group)  # type: ignore[arg-type]  # message and exceptions
         told = "; ".join(f"{target}: {type(error).__name__}" for target, error in attempts)
         self = super().__new__(cls, f"no target answered ({told})", [error for _, error in attempts])
         self.attempts = tuple(attempts)

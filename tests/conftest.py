@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from tracer import recorder
+from tracer.catalogue import Target
 from tracer.store import Store, open_store
 
 # How long an example takes says something about the machine, and nothing about the code.
@@ -18,11 +19,19 @@ hypothesis.settings.register_profile("playhead", deadline=None, suppress_health_
 hypothesis.settings.load_profile("playhead")
 
 
+def _is_of_a_test(target: Target) -> bool:
+    return any(type(part).__module__.startswith("tests.") for part in (target.launcher, target.call))
+
+
 @pytest.fixture(autouse=True)
 def settings_end_with_the_test() -> Iterator[None]:
     """What a test configures is gone after it."""
     before = dict(recorder._overrides)
     yield
+    models = recorder.catalogue()
+    for known in (models._targets, models._by_origin):
+        for name in [name for name, target in known.items() if _is_of_a_test(target)]:
+            del known[name]
     if recorder._overrides != before:
         recorder.shutdown()
         recorder._overrides.clear()

@@ -279,9 +279,9 @@ def _begin_worker() -> None:
     os.dup2(2, 1)
 
 
-def _sendable(catalogue: Iterable[Target]) -> tuple[Target, ...]:
+def _sendable(catalogue: Iterable[Target]) -> tuple[tuple[str, bytes], ...]:
     """The models of this process that another can be given; what can't be sent, its workflow's module brings."""
-    return tuple(target for target in catalogue if _why_not_sendable(target) is None)
+    return tuple((target.name, pickle.dumps(target)) for target in catalogue if _why_not_sendable(target) is None)
 
 
 def _check_sendable(work: Work) -> None:

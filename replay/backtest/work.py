@@ -7,8 +7,10 @@ so that it is the same whoever reads it, and when.
 
 from __future__ import annotations
 
+import contextlib
+import pickle
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -22,7 +24,6 @@ from replay.record import Record
 from replay.result import Replay
 from replay.stage import Stage
 from tracer import recorder
-from tracer.catalogue import Target
 from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.model import Step, Trace
 from tracer.plain import plain
@@ -48,8 +49,9 @@ class Work:
     fn: Callable[..., Any] | None = None
     on_divergence: OnDivergence = "stop"
     guarded: bool = True
-    #: The catalogue of the process that began it, as far as the workflow's module does not fill it itself.
-    models: tuple[Target, ...] = field(default=())
+    #: The catalogue of the process that began it, by name: each target pickled by itself, for what one of them names
+    #: may be there and not here (a scheduler that passes this on need not be able to import any of it).
+    models: tuple[tuple[str, bytes], ...] = ()
 
 
 # A replay changes what belongs to the whole process (its path, its main module): one at a time. Processes, not threads,
@@ -89,10 +91,19 @@ def _settled(work: Work) -> Store:
     now = recorder.current_config()
     if (now.database_url, now.home, now.enabled) != (work.database_url, work.home, True):
         recorder.configure(database_url=work.database_url, home=work.home, enabled=True)
-    recorder.catalogue().add(target for target in work.models if target.name not in recorder.catalogue())
+    _add_models(work)
     if work.database_url not in _stores:
         _stores[work.database_url] = open_store(work.database_url)
     return _stores[work.database_url]
+
+
+def _add_models(work: Work) -> None:
+    """Add the models that this process does not know. One that can't be made here is left out: a rule that names it
+    says so."""
+    for name, pickled in work.models:
+        if name not in recorder.catalogue():
+            with contextlib.suppress(Exception):
+                recorder.catalogue().add([pickle.loads(pickled)])  # noqa: S301 - of the process that began this one
 
 
 def put_away() -> None:

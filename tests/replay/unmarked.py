@@ -28,8 +28,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-import requests
-
 from tracer import step, workflow
 
 #: More than any of these takes; a test that waits so long has failed.
@@ -258,7 +256,6 @@ OVER_THE_NETWORK: dict[str, Callable[[str], Any]] = {
     "socket.sendmsg": _message,
     "http.client": _ask,
     "urllib": lambda where: urllib.request.urlopen(f"http://127.0.0.1:{where}/", timeout=PATIENCE_S),
-    "requests": lambda where: requests.post(f"http://127.0.0.1:{where}/", data=b"x", timeout=PATIENCE_S),
     "smtplib": lambda where: smtplib.SMTP("127.0.0.1", int(where), timeout=PATIENCE_S),
     "imaplib": lambda where: imaplib.IMAP4("127.0.0.1", int(where), timeout=PATIENCE_S),
     "poplib": lambda where: poplib.POP3("127.0.0.1", int(where), timeout=PATIENCE_S),

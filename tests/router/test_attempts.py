@@ -70,6 +70,12 @@ class TestFailure:
         group = pickle.loads(pickle.dumps(AllTargetsFailed([("one", TimeoutError("slow"))])))
         assert [(name, str(error)) for name, error in group.attempts] == [("one", "slow")]
 
+    def test_the_group_is_made_anew_from_its_args_as_tblib_makes_exceptions(self):
+        group = AllTargetsFailed([("one", TimeoutError("slow"))])
+        made = AllTargetsFailed.__new__(AllTargetsFailed, *group.__reduce__()[1])
+        vars(made).update(vars(group))
+        assert [(name, str(error)) for name, error in made.attempts] == [("one", "slow")]
+
 
 class TestOrder:
     def test_the_first_answer_ends_it_and_names_what_failed_before(self):

@@ -29,7 +29,9 @@ def listen(exchange: Exchange, response: Any) -> None:
     reader = response.content
     for data in reader._buffer:  # noqa: SLF001 - what came together with the head
         exchange.received(data)
-    if reader.is_eof() or response.status == _SWITCHED:
+    if reader.is_eof():
+        exchange.end_soon(asyncio.get_running_loop())
+    elif response.status == _SWITCHED:
         exchange.end()
     elif (error := reader.exception()) is not None:
         exchange.end("broken", error)
@@ -49,8 +51,9 @@ class _Recorded:
         return super().feed_data(data, *size)  # type: ignore[misc]  # of the class that it is mixed into
 
     def feed_eof(self) -> None:
-        self._end("complete")
         super().feed_eof()  # type: ignore[misc]
+        if (known := _exchanges.pop(id(self), None)) is not None:
+            known.end_soon(self._loop)  # type: ignore[attr-defined]  # of the class that it is mixed into
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         if str(exc) == _CLOSED:

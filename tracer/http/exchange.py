@@ -73,6 +73,8 @@ class Exchange:
         self._chunks: list[Chunk] = []
         self._bytes = 0
         self._ended = False
+        #: Its body is complete, and it is about to be ended.
+        self._is_over = False
         _open.add(self)
 
     def sent(self) -> None:
@@ -99,9 +101,21 @@ class Exchange:
             response = HttpResponse(self._status, self._headers, tuple(self._chunks), ended, line)
             self._finish(response, error, after_ns=time.perf_counter_ns() - self._sent_ns)
 
+    def end_soon(self, loop: Any) -> None:
+        """The body is complete. What it takes to end it waits until its reader has had its turn on this event loop,
+        but for an answer that may be followed by another attempt, which has to know of it."""
+        if attempts.is_retryable(self._status) or loop.is_closed():
+            self.end()
+        else:
+            self._is_over = True
+            loop.call_soon(self.end)
+
     def end_if_whole(self) -> None:
         """End it where its body has said its last word, though its reader neither came to the end nor closed it."""
         with recorder.guard("end an HTTP exchange"):
+            if self._is_over:
+                self.end()
+                return
             if self.format is None or not self._chunks or self._ended:
                 return
             told = HttpResponse(self._status, self._headers, tuple(self._chunks))
