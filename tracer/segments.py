@@ -55,9 +55,10 @@ class Segment:
         self.memory[: len(MAGIC)] = MAGIC
 
     def put_by(self) -> bool:
-        """The store has all of it: keep it for ``reuse``, under a name that no reader looks at."""
+        """The store has all of it: keep it for ``reuse``, under a name that no reader looks at, and that no other one
+        is kept under: another may be put by while this one is being made a segment again."""
         with contextlib.suppress(OSError):
-            self.path = self.path.rename(self.path.with_name("spare"))
+            self.path = self.path.rename(self.path.with_suffix(".spare"))
             return True
         return False
 

@@ -15,7 +15,7 @@ from tests import recording
 from tests.recording import ROOT
 from tracer.journal import START, Journal, JournalClosed, Position, read_folder
 from tracer.owners import abandoned, adopt, discard, is_alive
-from tracer.segments import MAGIC, ForeignJournal
+from tracer.segments import MAGIC, ForeignJournal, Segment, path_of
 
 #: Every test here records into a project of its own.
 project = recording.project
@@ -140,6 +140,14 @@ class TestSegments:
         assert journal.end.segment == 1
         assert len(journal.read(START, limit=100)[0]) == 23
         assert journal.close(written=journal.end)
+
+    def test_of_two_that_are_put_by_at_once_each_is_made_again_as_itself(self, tmp_path: Path) -> None:
+        first, second = (Segment(tmp_path, number, 4096) for number in (0, 1))
+        assert first.put_by()
+        assert second.put_by()
+        first.reuse(5)
+        first.memory[8:12] = b"mine"
+        assert path_of(tmp_path, 5).read_bytes()[8:12] == b"mine"
 
     def test_one_that_the_store_has_is_written_again_and_nothing_of_it_is_left(self, tmp_path: Path) -> None:
         journal = Journal(tmp_path, "feedbeef", segment_bytes=1 << 16)
