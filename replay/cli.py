@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, TypeVar
+from typing import Any
 
 import click
 from rich.text import Text
 
+from replay.cli_rules import parsed_rules, rule_options
 from tracer import format as form
 from tracer.cli import as_json, console, print_json
 from tracer.plain import plain
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def rules_option(verb: str, option: str, metavar: str, words: str) -> Callable[[F], F]:
-    """An option whose values are rules of a plan."""
-    return click.option(option, f"rules_{verb}", metavar=metavar, multiple=True, help=words)
-
 
 @click.command("replay")
 @click.argument("trace")
-@rules_option("substitute", "--model", "STEP=MODEL", "Let this model answer the calls inside the step.")
-@rules_option("edit", "--edit", "STEP=JSON", "Take this as the step's result; its code does not run.")
-@rules_option(
-    "fail", "--fail", "STEP=FAULT", "Make the step's calls fail: timeout, rate_limited, server_error, bad_json..."
-)
-@rules_option("live", "--live", "STEP", "Run this step, and what is in it, for real. Names an effect to let it happen.")
-@rules_option("from", "--from", "STEP", "All before this step is recorded, all from there on is live.")
-@rules_option("serve", "--serve", "STEP", "Serve this step from the record even where its code has changed.")
-@rules_option(
-    "allow", "--allow", "STEP", "Let this step act on the world unmarked: send requests, write, start processes."
-)
-@rules_option("stand_in", "--stand-in", "STEP=JSON", "A result for an effect that the record does not hold.")
+@rule_options()
 @click.option("--verify", is_flag=True, help="Run every body and serve only the calls: finds what code drifted.")
 @click.option("--unguarded", is_flag=True, help="Let unmarked code write, delete, start processes and connect.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be served and what would run.")
@@ -84,11 +67,11 @@ def replay_command(  # noqa: PLR0913 - the options of one command
     TRACE is an id, a unique prefix of one, or "latest". Exits with 1 if the workflow raised, with 3 if the replay
     stopped at a divergence or an effect.
     """
-    from replay.plan import Plan, parse_rule  # noqa: PLC0415 - so that --help needs no database library
+    from replay.plan import Plan  # noqa: PLC0415 - so that --help needs no database library
     from replay.run import replay  # noqa: PLC0415
     from tracer.reading import open_reading  # noqa: PLC0415
 
-    parsed = [parse_rule(name.removeprefix("rules_"), text) for name, texts in rules.items() for text in texts]
+    parsed = parsed_rules(rules)
     with open_reading() as store:  # adopts what a killed run left, so that it can be replayed
         trace_id = store.resolve(trace)
         if dry_run:

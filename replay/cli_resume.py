@@ -7,16 +7,14 @@ from typing import Any
 
 import click
 
-from replay.cli import replay_as_json, rules_option, show_replay
+from replay.cli import replay_as_json, show_replay
+from replay.cli_rules import parsed_rules, rule_options
 from tracer.cli import as_json, print_json
 
 
 @click.command("resume")
 @click.argument("trace")
-@rules_option("live", "--live", "STEP", "Run this step for real. Decides for an effect that may have happened.")
-@rules_option("stand_in", "--stand-in", "STEP=JSON", "Take this for the result of an effect that may have happened.")
-@rules_option("edit", "--edit", "STEP=JSON", "Take this as the step's result; its code does not run.")
-@rules_option("substitute", "--model", "STEP=MODEL", "Let this model answer the calls inside the step.")
+@rule_options("live", "stand_in", "edit", "substitute")
 @click.option("--budget-usd", type=click.FloatRange(min=0), help="Stop before a live call once this much is spent.")
 @click.option("--max-live-calls", type=click.IntRange(min=0), help="Stop before more calls than this have run.")
 @click.option("--again", is_flag=True, help="Resume once more what was resumed already.")
@@ -36,11 +34,10 @@ def resume_command(
     TRACE is an id, a unique prefix of one, or "latest". Exits with 1 if the workflow raised, with 3 if an effect that
     may have happened already needs a decision.
     """
-    from replay.plan import parse_rule  # noqa: PLC0415 - so that --help needs no database library
-    from replay.run import resume  # noqa: PLC0415
+    from replay.run import resume  # noqa: PLC0415 - so that --help needs no database library
     from tracer.reading import open_reading  # noqa: PLC0415
 
-    parsed = [parse_rule(name.removeprefix("rules_"), text) for name, texts in rules.items() for text in texts]
+    parsed = parsed_rules(rules)
     with open_reading() as store:  # adopts what a killed run left, so that it can be resumed
         trace_id = store.resolve(trace)
     done = resume(trace_id, *parsed, budget_usd=budget_usd, max_live_calls=max_live_calls, again=again)

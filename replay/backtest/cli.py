@@ -5,35 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any, Callable, Iterator, TypeVar
+from typing import Any, Iterator
 
 import click
 
+from replay.cli_rules import parsed_rules, rule_options
 from replay.errors import PlanError
 from tracer.cli import as_json, console, print_json
 
 #: Without a terminal a line is written after each of this many parts of the whole.
 _PARTS = 20
-
-
-F = TypeVar("F", bound=Callable[..., Any])
-#: The rules of ``playhead replay``, by verb.
-_RULES = (
-    ("substitute", "--model", "STEP=MODEL", "Let this model answer the calls inside the step."),
-    ("edit", "--edit", "STEP=JSON", "Take this as the step's result; its code does not run."),
-    ("fail", "--fail", "STEP=FAULT", "Make the step's calls fail: timeout, rate_limited, server_error, bad_json..."),
-    ("live", "--live", "STEP", "Run this step, and what is in it, for real."),
-    ("from", "--from", "STEP", "All before this step is recorded, all from there on is live."),
-    ("serve", "--serve", "STEP", "Serve this step from the record even where its code has changed."),
-    ("allow", "--allow", "STEP", "Let this step act on the world unmarked."),
-    ("stand_in", "--stand-in", "STEP=JSON", "A result for an effect that the record does not hold."),
-)
-
-
-def _rule_options(command: F) -> F:
-    for verb, option, metavar, words in reversed(_RULES):
-        command = click.option(option, f"rules_{verb}", metavar=metavar, multiple=True, help=words)(command)
-    return command
 
 
 @click.command("backtest")
@@ -43,7 +24,7 @@ def _rule_options(command: F) -> F:
 @click.option("--called", "model", metavar="MODEL", help="Only traces in which this model was called.")
 @click.option("--search", "q", help="Only traces in whose inputs, outputs or errors these words occur.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most this many, the newest.")
-@_rule_options
+@rule_options()
 @click.option(
     "--on-divergence",
     type=click.Choice(["stop", "live"]),
@@ -88,16 +69,10 @@ def backtest_command(  # noqa: PLR0913 - the options of one command
     """
     from replay.backtest.ledger import Ledger, new_id  # noqa: PLC0415 - so that --help needs no database library
     from replay.backtest.run import backtest  # noqa: PLC0415
-    from replay.plan import parse_rule  # noqa: PLC0415
     from tracer import recorder  # noqa: PLC0415
     from tracer.store import Filter  # noqa: PLC0415
 
-    rules = [
-        parse_rule(name.removeprefix("rules_"), text)
-        for name, texts in told.items()
-        if name.startswith("rules_")
-        for text in texts
-    ]
+    rules = parsed_rules({name: texts for name, texts in told.items() if name.startswith("rules_")})
     filters = {name: value for name, value in told.items() if value and not name.startswith("rules_")}
     if resume is not None and Ledger.resume(recorder.current_config().home, resume) is None:
         raise PlanError(f"there is no backtest {resume} in {recorder.current_config().home}")

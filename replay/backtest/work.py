@@ -102,7 +102,7 @@ def _add_models(work: Work) -> None:
     says so."""
     for name, pickled in work.models:
         if name not in recorder.catalogue():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(ImportError, AttributeError):  # its module, or it in there, is not here
                 recorder.catalogue().add([pickle.loads(pickled)])  # noqa: S301 - of the process that began this one
 
 
