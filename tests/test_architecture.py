@@ -48,6 +48,7 @@ ROOMS = {
     "config": {"declared", "digest", "errors", "tail"},
     "tail": {"errors"},
     "declared": set(),
+    "decisions": set(),
     "store": {"codec", "errors", "events", "model", "parts", "pricing", "tail", "wire"},
     "owners": set(),
     "segments": set(),

@@ -26,6 +26,7 @@ PUBLIC = {
         "instrument",
         "now",
         "random",
+        "recorded",
         "shutdown",
         "span",
         "step",

@@ -15,7 +15,7 @@ from tracer.decorators import effect, step, workflow
 from tracer.errors import TracerError
 from tracer.propagation import continued, headers
 from tracer.recorder import configure, flush, shutdown
-from tracer.spans import current, now, random, span, uuid4
+from tracer.spans import current, now, random, recorded, span, uuid4
 from tracer.tail import Keep
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "instrument",
     "now",
     "random",
+    "recorded",
     "shutdown",
     "span",
     "step",

@@ -72,7 +72,12 @@ class span:  # noqa: N801 - used like a function: ``with span("rerank") as s:``
             step.fail(error)
 
 
-def _recorded_value(name: str, make: Callable[[], T]) -> T:
+def recorded(name: str, make: Callable[[], T]) -> T:
+    """What ``make`` gives, as a recorded value of the running step: a replay gets the recorded one, and calls nothing.
+
+    For what comes from outside and decides what a workflow does: a draw, a state, a setting that is looked up. ``name``
+    ties it to its record; under one step, the n-th of a name gets the n-th recorded one.
+    """
     step = CURRENT.get()
     if step is None:
         return make()
@@ -85,14 +90,14 @@ def _recorded_value(name: str, make: Callable[[], T]) -> T:
 
 def now() -> dt.datetime:
     """The time, in UTC, as a recorded value: a replay gets the recorded one."""
-    return _recorded_value("now", lambda: dt.datetime.now(dt.UTC))
+    return recorded("now", lambda: dt.datetime.now(dt.UTC))
 
 
 def random() -> float:
     """A number in [0, 1), as a recorded value."""
-    return _recorded_value("random", _random.random)
+    return recorded("random", _random.random)
 
 
 def uuid4() -> uuid.UUID:
     """A random UUID, as a recorded value."""
-    return _recorded_value("uuid4", uuid.uuid4)
+    return recorded("uuid4", uuid.uuid4)

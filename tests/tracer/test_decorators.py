@@ -139,6 +139,15 @@ class TestWhatIsRecorded:
         ]
         assert isinstance(given[2], uuid.UUID)
 
+    def test_any_value_from_outside_can_be_recorded(self, project: Project) -> None:
+        @workflow
+        def flow() -> Any:
+            return tracer.recorded("weather", lambda: {"sun": True})
+
+        trace = project.record(flow)
+        assert [(note.name, note.value) for note in trace.steps[0].notes] == [("weather", {"sun": True})]
+        assert project.value(trace.root) == {"sun": True}
+
     def test_a_model_that_is_a_function_is_named(self, project: Project) -> None:
         @step(kind="llm", model="intent-lr")
         def classify(text: str) -> str:

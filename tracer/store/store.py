@@ -17,10 +17,11 @@ from tracer.errors import AmbiguousTrace, StoreError, StoreUnreachable, TraceNot
 from tracer.events import Event
 from tracer.model import PayloadRef, Status, Trace, TraceSummary
 from tracer.store import engine as engines
-from tracer.store import index, read, repricing, totals, upgrade, write
+from tracer.store import index, read, repricing, shared, totals, upgrade, write
 from tracer.store.check import Checked, check
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
+from tracer.store.shared import Shared
 from tracer.store.statements import upsert
 from tracer.store.tables import journal_positions, model_calls, packs, payloads, processes, steps, traces
 from tracer.store.texts import plain
@@ -107,6 +108,17 @@ class Store:
         with engines.reading(self._engine) as connection:
             row = connection.execute(wanted.where(journal_positions.c.owner == owner)).one_or_none()
         return None if row is None else (row.segment, row.offset_bytes)
+
+    def shared(self, prefix: str) -> dict[str, Shared]:
+        """The shared values whose names begin with ``prefix``, by name."""
+        with engines.reading(self._engine) as connection:
+            return shared.read(connection, prefix)
+
+    def share(self, name: str, value: Any, *, version: int) -> bool:
+        """Put a JSON value in the place of the one of that ``version`` (0: there is none yet). False, and nothing is
+        changed, where another process was first."""
+        with engines.writing(self._engine) as connection:
+            return shared.put(connection, name, value, version=version)
 
     def announce(self, owner: str, *, pid: int) -> None:
         """Say that the process ``owner`` of this machine records from now on."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The Alembic revision that these tables are at. A test holds it to the newest script.
-REVISION = "0003"
+REVISION = "0004"
 
 
 # skipkeys and default: a tag of a strange type must not stop the journal behind it
@@ -241,6 +241,16 @@ unsearched = Table(
     metadata,
     Column("id", _Number, primary_key=True, autoincrement=False),
     Column("body", LargeBinary, nullable=False),
+)
+
+#: What processes share beside the traces; shared.py says how it is changed.
+shared_values = Table(
+    "shared_values",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("value", Json, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
 )
 
 processes = Table(
