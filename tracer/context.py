@@ -56,6 +56,7 @@ class ActiveStep:
         "ended",
         "kind",
         "name",
+        "over_ns",
         "parent",
         "path",
         "step",
@@ -82,6 +83,8 @@ class ActiveStep:
         self.capture = capture
         self.decision: Decision = RUN
         self.ended = False
+        #: When it was over, on the monotonic clock, where its end is written down later than that; else 0.
+        self.over_ns = 0
         #: Child name -> how many of that name have begun. setdefault and next are each one atomic step.
         self.counts: dict[str, itertools.count[int]] = {}
         self._tags: dict[str, Any] | None = None

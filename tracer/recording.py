@@ -201,7 +201,7 @@ class Recorder:
             _, stored, lossy = NO_VALUE if output is UNSET else self.keeper.keep(output, step.capture)
             attrs = self._ending(step) if step.is_described else _NO_ATTRS
             trace = step.trace
-            at_ns = perf_counter_ns() + trace.offset_ns
+            at_ns = (step.over_ns or perf_counter_ns()) + trace.offset_ns
             self._write(("f", trace.trace_id, step.step, at_ns, "ok", stored, lossy, None, attrs))
             if trace.player is not None:
                 self._tell(trace.player, step, attrs, at_ns)
@@ -261,7 +261,7 @@ class Recorder:
         attrs: dict[str, Any],
     ) -> None:
         trace = step.trace
-        at_ns = trace.anchor.read_ns()
+        at_ns = (step.over_ns or perf_counter_ns()) + trace.offset_ns
         self.append(Finished(trace.trace_id, step.step, at_ns, outcome, output, lossy, failure, attrs))
         if trace.player is not None:
             self._tell(trace.player, step, attrs, at_ns)

@@ -59,7 +59,25 @@ def outcome_of(act: Any) -> Any:
         return type(error), getattr(error, "errno", None), str(error)
 
 
+@tracer.step
+async def looked_up(url: str) -> tuple[int, bytes]:
+    return await post(url)
+
+
 class TestAModelCall:
+    def test_is_over_before_the_step_that_made_it_whenever_it_is_written_down(self, server, records):
+        @workflow
+        async def flow() -> None:
+            await looked_up(server.url)
+            await asyncio.sleep(0)
+            await looked_up(server.url)
+
+        asyncio.run(flow())
+        steps = {step.step_id: step for step in records.trace().steps}
+        called = [step for step in steps.values() if step.kind == "llm"]
+        assert [step.outcome for step in called] == ["ok", "ok"]
+        assert all(step.ended_ns <= steps[step.parent_id].ended_ns for step in called)
+
     def test_is_recorded_with_who_answered_and_what_it_used(self, server, records):
         status, content = ask(server.url)
         step = records.only()

@@ -32,6 +32,8 @@ from tracer.wire import Chunk, HttpRequest, HttpResponse
 KEPT_BYTES = 64 << 20
 #: Headers that are true of a compressed body only.
 OF_COMPRESSED = frozenset({"content-encoding", "content-length"})
+#: What it takes to end a call waits this long for its reader: aiohttp writes a request in two turns of the event loop.
+_READERS_TURN_S = 0.002
 #: The status of an exchange in which the connection failed before there was a response.
 NO_RESPONSE = 0
 
@@ -73,8 +75,8 @@ class Exchange:
         self._chunks: list[Chunk] = []
         self._bytes = 0
         self._ended = False
-        #: Its body is complete, and it is about to be ended.
-        self._is_over = False
+        #: When its body was complete, if it is about to be ended; else 0.
+        self._over_ns = 0
         _open.add(self)
 
     def sent(self) -> None:
@@ -99,21 +101,23 @@ class Exchange:
             if self._bytes > KEPT_BYTES:
                 ended, line = "cut", codec.Lossy("bytes", f"{self._bytes} bytes, of which the first are kept")
             response = HttpResponse(self._status, self._headers, tuple(self._chunks), ended, line)
-            self._finish(response, error, after_ns=time.perf_counter_ns() - self._sent_ns)
+            self.step.over_ns = self._over_ns
+            self._finish(response, error, after_ns=(self._over_ns or time.perf_counter_ns()) - self._sent_ns)
 
     def end_soon(self, loop: Any) -> None:
-        """The body is complete. What it takes to end it waits until its reader has had its turn on this event loop,
-        but for an answer that may be followed by another attempt, which has to know of it."""
+        """The body is complete. What it takes to end it waits until its reader, on the same event loop, has had time to
+        send its next request; but not for an answer that may be followed by another attempt, which has to know of it.
+        """
         if attempts.is_retryable(self._status) or loop.is_closed():
             self.end()
         else:
-            self._is_over = True
-            loop.call_soon(self.end)
+            self._over_ns = time.perf_counter_ns()
+            loop.call_later(_READERS_TURN_S, self.end)
 
     def end_if_whole(self) -> None:
         """End it where its body has said its last word, though its reader neither came to the end nor closed it."""
         with recorder.guard("end an HTTP exchange"):
-            if self._is_over:
+            if self._over_ns:
                 self.end()
                 return
             if self.format is None or not self._chunks or self._ended:
