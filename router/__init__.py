@@ -5,9 +5,18 @@ Every decision is a recorded step of the trace it is made in.
 
 from router.attempts import Answered, Failed
 from router.confidence import Bands, Choice
-from router.errors import AllTargetsFailed, GuardrailFailed, OutputRejected, RouterError
+from router.errors import (
+    AllTargetsFailed,
+    GuardrailFailed,
+    InvalidWorkflow,
+    NoBranch,
+    NotReached,
+    OutputRejected,
+    RouterError,
+)
 from router.escalation import Escalation
 from router.guardrails import Bans, Guardrails, Length, NoPromiseOfMoney, Parses, Rule, Verdict
+from router.paper import Workflow
 from router.trace import escalate, fallback, fallback_async, judge, require, route
 from tracer.catalogue import FREE, Catalogue, Target
 
@@ -23,14 +32,18 @@ __all__ = [
     "Failed",
     "GuardrailFailed",
     "Guardrails",
+    "InvalidWorkflow",
     "Length",
+    "NoBranch",
     "NoPromiseOfMoney",
+    "NotReached",
     "OutputRejected",
     "Parses",
     "RouterError",
     "Rule",
     "Target",
     "Verdict",
+    "Workflow",
     "escalate",
     "fallback",
     "fallback_async",

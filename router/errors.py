@@ -3,7 +3,10 @@
 RouterError
 ├── AllTargetsFailed     every target of a fallback failed (an ExceptionGroup of what each one raised)
 ├── OutputRejected       a target answered, and the caller's check refused the answer
-└── GuardrailFailed      a text broke a rule
+├── GuardrailFailed      a text broke a rule
+├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
+├── NoBranch             a route decided for what no branch of it is for
+└── NotReached           a bounded repeat came to its end, and what it was for was not reached
 """
 
 from __future__ import annotations
@@ -46,3 +49,51 @@ class AllTargetsFailed(ExceptionGroup[Exception], RouterError):
         self = super().__new__(cls, f"no target answered ({told})", [error for _, error in attempts])
         self.attempts = tuple(attempts)
         return self
+
+
+class InvalidWorkflow(RouterError):
+    """The workflow named ``workflow`` can't run. ``problems`` say what is wrong, one line each, with its place."""
+
+    def __init__(self, workflow: str, problems: Sequence[str]) -> None:
+        self.workflow = workflow
+        self.problems = tuple(problems)
+        told = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(f"the workflow {workflow!r} can't run:{told}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.workflow, self.problems)
+
+
+class NoBranch(RouterError):
+    """The route named ``route`` decided for ``value``, and has no branch for it."""
+
+    def __init__(self, route: str, value: Any, branches: Sequence[Any], place: str) -> None:
+        self.route = route
+        self.value = value
+        self.branches = tuple(branches)
+        self.place = place
+        known = ", ".join(map(repr, branches))
+        super().__init__(
+            f"{place}: {route} decided for {value!r}, which leads nowhere: its branches are {known}. Add one to to=, or "
+            "say otherwise="
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.route, self.value, self.branches, self.place)
+
+
+class NotReached(RouterError):
+    """The repeat named ``name`` ran ``times`` times without what it was for; ``last`` is what it gave at the end."""
+
+    def __init__(self, name: str, times: int, last: Any, place: str) -> None:
+        self.name = name
+        self.times = times
+        self.last = last
+        self.place = place
+        super().__init__(
+            f"{place}: {name} ran {times} times and until= never held. Allow more with at_most=, or go on with the last "
+            'value: otherwise="last"'
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.times, self.last, self.place)
