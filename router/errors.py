@@ -74,8 +74,8 @@ class NoBranch(RouterError):
         self.place = place
         known = ", ".join(map(repr, branches))
         super().__init__(
-            f"{place}: {route} decided for {value!r}, which leads nowhere: its branches are {known}. Add one to to=, or "
-            "say otherwise="
+            f"{place}: {route} decided for {value!r}, which leads nowhere: its branches are {known}. Add one to to=, "
+            "or say otherwise="
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -91,8 +91,8 @@ class NotReached(RouterError):
         self.last = last
         self.place = place
         super().__init__(
-            f"{place}: {name} ran {times} times and until= never held. Allow more with at_most=, or go on with the last "
-            'value: otherwise="last"'
+            f"{place}: {name} ran {times} times and until= never held. Allow more with at_most=, or go on with the "
+            'last value: otherwise="last"'
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -35,6 +35,8 @@ ROOMS = {
     "catalogue": {"errors", "messages"},
     "player": {"catalogue", "model"},
     "digest": set(),
+    "terminal": set(),
+    "drawing": {"digest", "terminal"},
     "codec": {"digest", "errors"},
     "redact": {"codec"},
     "events": {"codec"},

@@ -53,7 +53,9 @@ def _names(wiring: Wiring, returns: Sequence[str], place: str) -> Iterator[Probl
         for word, names in (("after=", node.after), ("to=", node.leads_to)):
             for name in names:
                 if name not in wiring.nodes:
-                    yield _error(node, f"{word} names {name!r}, and no step is called that. {_near(name, wiring.nodes)}")
+                    yield _error(
+                        node, f"{word} names {name!r}, and no step is called that. {_near(name, wiring.nodes)}"
+                    )
     values = [node.gives for node in wiring.nodes.values() if node.gives is not None]
     for name in returns:
         if name not in values:
@@ -142,9 +144,7 @@ def _unused(wiring: Wiring, returns: Sequence[str], place: str) -> Iterator[Prob
     for name in wiring.inputs:
         if name not in used:
             yield Problem("warning", None, place, f"inputs= names {name!r}, which no step takes")
-    taken = {
-        giver for node in wiring.nodes.values() for take in node.takes for giver in wiring.producers(node, take)
-    }
+    taken = {giver for node in wiring.nodes.values() for take in node.takes for giver in wiring.producers(node, take)}
     for node in wiring.nodes.values():
         is_result = node.gives in returns if returns else node.name in wiring.ends
         if node.gives is None or node.is_effect or node.name in taken or is_result or isinstance(node.work, Ask):
@@ -166,7 +166,9 @@ def _unreachable(wiring: Wiring, all_ways: Sequence[Way]) -> Iterator[Problem]:
                 and take.value not in wiring.inputs
                 and not any(giver in starved.ran for giver in wiring.producers(node, take))
             ]
-            why = f"nobody gives {listed(list(map(repr, missing)))} there" if missing else "what it is after did not run"
+            why = (
+                f"nobody gives {listed(list(map(repr, missing)))} there" if missing else "what it is after did not run"
+            )
             yield _error(node, f"{route} may choose it on a way on which {why}: it could not run")
         elif name not in reached:
             yield _error(

@@ -40,7 +40,7 @@ def names(refs: Refs) -> tuple[str, ...]:
     return tuple(ref.name if isinstance(ref, Node) else ref for ref in listed)
 
 
-def declared(
+def declared(  # noqa: PLR0913 - each is one thing to know of it
     function: Callable[..., Any],
     record: Callable[[Callable[..., Any]], Callable[..., Any]],
     *,
@@ -109,7 +109,9 @@ def asked(question: str, context: Sequence[str], where: str, name: str) -> tuple
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(question) if field is not None]
     except ValueError as error:
-        raise InvalidWorkflow(name, [f"{where}: {name}: the question can't be read ({error}): write {{{{ for {{"]) from None
+        raise InvalidWorkflow(
+            name, [f"{where}: {name}: the question can't be read ({error}): write {{{{ for {{"]
+        ) from None
     roots = [field.replace("[", ".").split(".")[0] for field in fields]
     if not all(roots):
         raise InvalidWorkflow(name, [f"{where}: {name}: the question has braces without a name in them"])

@@ -17,7 +17,7 @@ from router.paper.performing import Done, perform, perform_async
 
 
 def run(course: Course, *, parallel: int) -> None:
-    """Run all that there is to run. A node that stands alone runs on the caller's thread, others on threads of a pool."""
+    """Run all that there is to run: a node that stands alone on the caller's thread, others on threads of a pool."""
     running: dict[Future[Done], Node] = {}
     failed: dict[str, BaseException] = {}
     with contextlib.ExitStack() as stack:

@@ -47,7 +47,7 @@ class Wiring:
 
     @cached_property
     def order(self) -> tuple[str, ...]:
-        """Each node after all that come before it, else as declared. Nodes of a cycle, and what follows, are left out."""
+        """Each node after all that come before it, else as declared; without nodes of a cycle and what follows them."""
         missing = {name: len(before) for name, before in self.before.items()}
         following: dict[str, list[str]] = defaultdict(list)
         for name, before in self.before.items():

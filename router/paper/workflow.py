@@ -2,7 +2,7 @@
 
     support = Workflow("support", inputs="ticket", returns="receipt")
     support.step(classify, gives="guess", model="smollm2", fallback=keywords, on=TimeoutError)
-    support.route(by=lambda guess: guess.confidence, bands=BANDS, to={"sure": "draft", "hopeless": "ask"}, otherwise=None)
+    support.route(lambda guess: guess.confidence, {"sure": "draft"}, bands=BANDS, otherwise="ask")
     support.step(draft, gives="reply")
     support.human("What does this customer want? {ticket}", name="ask")
     support.effect(send, gives="receipt")
@@ -175,7 +175,7 @@ class Workflow:
         work = Choose(made, ways, others, bands, domain(by, bands))
         return self._add(name, work, None, after, where)
 
-    def human(
+    def human(  # noqa: PLR0913 - likewise
         self,
         question: str,
         *,
@@ -214,7 +214,9 @@ class Workflow:
         label = name or name_of(function)
         if at_most < 1:
             raise InvalidWorkflow(self.name, [f"{where}: {label}: at_most is {at_most}; it takes 1 or more"])
-        made = declared(function, step(name=label, model=model), takes=takes or {}, name=label, model=model, where=where)
+        made = declared(
+            function, step(name=label, model=model), takes=takes or {}, name=label, model=model, where=where
+        )
         return self._add(label, Again(made, until, at_most, otherwise), gives or label, after, where)
 
     def problems(self) -> tuple[Problem, ...]:
@@ -260,13 +262,14 @@ class Workflow:
 
         return text(self.graph(), width=width)
 
-    def _add(  # noqa: PLR0913, PLR0917 - what a node is
-        self, name: str, work: Work, gives: str | None, after: Refs, where: str, is_effect: bool = False
+    def _add(  # noqa: PLR0913 - what a node is
+        self, name: str, work: Work, gives: str | None, after: Refs, where: str, *, is_effect: bool = False
     ) -> Node:
         if name in self._nodes:
             first = self._nodes[name].place
             raise InvalidWorkflow(
-                self.name, [f"{where}: there is a {name} already, declared at {first}: give this one a name= of its own"]
+                self.name,
+                [f"{where}: there is a {name} already, declared at {first}: give this one a name= of its own"],
             )
         self._made.clear()
         self._nodes[name] = Node(name, work, gives, names(after), where, is_effect)

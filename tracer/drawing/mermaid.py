@@ -18,7 +18,7 @@ _OUTLINES = {
     "action": ('[["', '"]]'),
 }
 #: What Mermaid, or the HTML that it makes, reads as something else than the character. ``#`` is how it writes others.
-_WRITTEN = str.maketrans({character: f"#{ord(character)};" for character in "#\"&<>`\\;|{}[]()*_~"})
+_WRITTEN = str.maketrans({character: f"#{ord(character)};" for character in '#"&<>`\\;|{}[]()*_~'})
 
 
 def mermaid(graph: Graph) -> str:

@@ -6,6 +6,7 @@ They end in the nearest good order, not in the best, so they begin anew from sev
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right, insort
 from collections import defaultdict
 from typing import Mapping, Sequence
@@ -51,7 +52,7 @@ def neighbours(layers: Layers) -> tuple[Neighbours, Neighbours]:
     above: dict[Place, list[Place]] = defaultdict(list)
     below: dict[Place, list[Place]] = defaultdict(list)
     for chain in layers.chains:
-        for upper, lower in zip(chain, chain[1:], strict=False):
+        for upper, lower in itertools.pairwise(chain):
             above[lower].append(upper)
             below[upper].append(lower)
     return above, below
@@ -70,7 +71,7 @@ def _sweep(rows: list[list[Place]], above: Neighbours, below: Neighbours, *, dow
 
 
 def _crossings(rows: Sequence[Sequence[Place]], below: Neighbours) -> int:
-    return sum(_between(upper, lower, below) for upper, lower in zip(rows, rows[1:], strict=False))
+    return sum(_between(upper, lower, below) for upper, lower in itertools.pairwise(rows))
 
 
 def _between(upper: Sequence[Place], lower: Sequence[Place], below: Neighbours) -> int:

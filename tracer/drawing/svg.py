@@ -5,7 +5,7 @@ No script, no font and no address of elsewhere; the same graph gives the same by
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, Mapping
 from xml.sax.saxutils import escape
 
 from tracer.digest import blake2b
@@ -27,7 +27,7 @@ _ARROW = 5
 _HEADING = 44
 
 _SIZES = Sizes(
-    box=lambda box: _box_size(box),
+    box=lambda box: _box_size(box),  # noqa: PLW0108 - it is defined below
     label=lambda label: (pixels(_pill(label), _LINE) + 20, _PILL),
     between=28,
     between_rows=lambda _, lines: 30 + min(3 * lines, 30),
@@ -36,12 +36,39 @@ _SIZES = Sizes(
     port=22,
 )
 
+_LIGHT = {
+    "model": "#7048c6",
+    "code": "#5b6b7d",
+    "decision": "#b0660a",
+    "person": "#1768b8",
+    "action": "#b3304a",
+    "start": "#2f7d4f",
+    "end": "#2f7d4f",
+}
+_DARK = {
+    "model": "#b79bf0",
+    "code": "#9fb0c2",
+    "decision": "#f0b35a",
+    "person": "#7fb8f2",
+    "action": "#f08ba0",
+    "start": "#7fd0a0",
+    "end": "#7fd0a0",
+}
+
+
+def _colours(text: str, ground: str, kinds: Mapping[str, str]) -> str:
+    told = ";".join(f"--{kind}:{colour}" for kind, colour in kinds.items())
+    return f".drawing{{color:{text};--ground:{ground};{told}}}"
+
+
 #: How a drawing looks. A page that has its own sheet asks for ``styled=False`` and takes this, or writes its own.
-STYLE = """
-.drawing{color:#1c2430;background:#fff;--model:#7048c6;--code:#5b6b7d;--decision:#b0660a;--person:#1768b8;--action:#b3304a;--start:#2f7d4f;--end:#2f7d4f}
-@media (prefers-color-scheme:dark){.drawing{color:#e6eaf0;background:#14181f;--model:#b79bf0;--code:#9fb0c2;--decision:#f0b35a;--person:#7fb8f2;--action:#f08ba0;--start:#7fd0a0;--end:#7fd0a0}}
-.drawing .ground{fill:#fff}
-@media (prefers-color-scheme:dark){.drawing .ground{fill:#14181f}}
+STYLE = (
+    f"""
+{_colours("#1c2430", "#fff", _LIGHT)}
+@media (prefers-color-scheme:dark){{{_colours("#e6eaf0", "#14181f", _DARK)}}}
+"""
+    """
+.drawing .ground{fill:var(--ground)}
 .drawing text{font-family:system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:currentColor}
 .drawing .title{font-size:17px;font-weight:600}
 .drawing .label{font-size:14px;font-weight:600}
@@ -52,9 +79,11 @@ STYLE = """
 .drawing .pill{fill:var(--decision);fill-opacity:.12;stroke:var(--decision);stroke-opacity:.55}
 .drawing .box{stroke-width:1.5;fill-opacity:.1}
 .drawing .glyph{fill:none;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}
-""" + "\n".join(
-    f".drawing .{kind} .box{{fill:var(--{kind});stroke:var(--{kind})}}.drawing .{kind} .glyph{{stroke:var(--{kind})}}"
-    for kind in KINDS
+"""
+    + "\n".join(
+        f".drawing .{kind} .box{{fill:var(--{kind});stroke:var(--{kind})}}.drawing .{kind} .glyph{{stroke:var(--{kind})}}"
+        for kind in KINDS
+    )
 )
 
 #: Each kind's glyph, in a square of 16.
@@ -140,7 +169,8 @@ def _box(box: Box, laid: Layout) -> Iterator[str]:
     corner = area.height // 2 if box.kind in {"start", "end"} else 7
     yield f'<g class="{box.kind}">'
     yield (
-        f'<rect class="box" x="{area.x}" y="{area.y}" width="{area.width}" height="{area.height}" rx="{min(corner, 22)}"/>'
+        f'<rect class="box" x="{area.x}" y="{area.y}" width="{area.width}" height="{area.height}" '
+        f'rx="{min(corner, 22)}"/>'
     )
     yield _glyph(box.kind, area.x + _PADDING, area.y + _PADDING - 1)
     y = area.y + _PADDING + 11

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Iterator, Sequence
 
 from tracer.drawing.graph import Box, Graph
@@ -69,7 +70,7 @@ def _drawn(graph: Graph) -> list[str]:
             grid.bend(upper, lower, bottom + 1 + tracks.get((upper[0], lower[0]), 0))
     for line in laid.lines:
         for part in line.parts:
-            for one, other in zip(part, part[1:], strict=False):
+            for one, other in itertools.pairwise(part):
                 if one[0] == other[0]:
                     grid.upright(*sorted((one, other), key=lambda point: point[1]))
     for edge, line in zip(graph.edges, laid.lines, strict=True):
@@ -102,7 +103,7 @@ def _between(laid: Layout) -> list[list[tuple[Point, Point]]]:
     found: list[list[tuple[Point, Point]]] = [[] for _ in laid.rows]
     for line in laid.lines:
         for part in line.parts:
-            for one, other in zip(part, part[1:], strict=False):
+            for one, other in itertools.pairwise(part):
                 upper, lower = sorted((one, other), key=lambda point: point[1])
                 if upper[0] != lower[0]:
                     found[number[upper[1]]].append((upper, lower))
