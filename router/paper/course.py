@@ -63,9 +63,9 @@ class Course:
     def given(self, node: Node, take: Take) -> tuple[Any, ...]:
         """``(value,)`` for an input of a node, by the last that gave it; empty where nobody did."""
         givers = [name for name in self._wiring.producers(node, take) if name in self.gave]
-        if not givers:
-            return (self._inputs[take.value],) if take.value in self._inputs else ()
-        value = self.gave[max(givers, key=self._rank.__getitem__)]
+        if not givers and take.value not in self._inputs:
+            return ()
+        value = self.gave[max(givers, key=self.rank)] if givers else self._inputs[take.value]
         for name in take.path:
             value = getattr(value, name)
         return (value,)
@@ -77,7 +77,7 @@ class Course:
     def value(self, name: str) -> tuple[Any, ...]:
         """``(value,)`` for a name at the end, by the last node that gave it; empty where none did."""
         givers = [giver for giver in self.gave if self._wiring.nodes[giver].gives == name]
-        return (self.gave[max(givers, key=self._rank.__getitem__)],) if givers else ()
+        return (self.gave[max(givers, key=self.rank)],) if givers else ()
 
     def _runs(self, node: Node) -> bool:
         routes = self._wiring.routes[node.name]

@@ -61,13 +61,7 @@ def _colours(text: str, ground: str, kinds: Mapping[str, str]) -> str:
     return f".drawing{{color:{text};--ground:{ground};{told}}}"
 
 
-#: How a drawing looks. A page that has its own sheet asks for ``styled=False`` and takes this, or writes its own.
-STYLE = (
-    f"""
-{_colours("#1c2430", "#fff", _LIGHT)}
-@media (prefers-color-scheme:dark){{{_colours("#e6eaf0", "#14181f", _DARK)}}}
-"""
-    """
+_SHAPES = """
 .drawing .ground{fill:var(--ground)}
 .drawing text{font-family:system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:currentColor}
 .drawing .title{font-size:17px;font-weight:600}
@@ -80,10 +74,16 @@ STYLE = (
 .drawing .box{stroke-width:1.5;fill-opacity:.1}
 .drawing .glyph{fill:none;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}
 """
-    + "\n".join(
-        f".drawing .{kind} .box{{fill:var(--{kind});stroke:var(--{kind})}}.drawing .{kind} .glyph{{stroke:var(--{kind})}}"
-        for kind in KINDS
-    )
+
+#: How a drawing looks. A page that has its own sheet asks for ``styled=False`` and takes this, or writes its own.
+STYLE = "\n".join(
+    [
+        _colours("#1c2430", "#fff", _LIGHT),
+        f"@media (prefers-color-scheme:dark){{{_colours('#e6eaf0', '#14181f', _DARK)}}}",
+        _SHAPES.strip(),
+        *(f".drawing .{kind} .box{{fill:var(--{kind});stroke:var(--{kind})}}" for kind in KINDS),
+        *(f".drawing .{kind} .glyph{{stroke:var(--{kind})}}" for kind in KINDS),
+    ]
 )
 
 #: Each kind's glyph, in a square of 16.
