@@ -228,6 +228,30 @@ class TestSteps:
             statuses = {step.name: step.status for step in store.trace().steps}
             assert statuses == {"beside": "failed", "fails": "failed", "ends": "completed"}
 
+    @pytest.mark.parametrize("verb", ["run", "arun"])
+    def test_let_through_what_is_no_exception_once_the_others_have_ended(self, verb):
+        class Stops(BaseException):
+            """As a replay's stop, or a question that has to wait."""
+
+        both, ended = threading.Barrier(2, timeout=20), []
+
+        def stops(ticket):
+            both.wait()
+            raise Stops
+
+        def ends(ticket):
+            both.wait()
+            ended.append(ticket)
+            raise ValueError("broken as well")
+
+        paper = Workflow("beside", inputs="ticket")
+        paper.step(ends)
+        paper.step(stops)
+        with pytest.raises(Stops) as raised:
+            paper.run("x") if verb == "run" else asyncio.run(paper.arun("x"))
+        assert ended == ["x"]
+        assert raised.value.__notes__ == ["beside it ends failed: ValueError: broken as well"]
+
     def test_that_fail_together_are_all_told(self):
         both = threading.Barrier(2, timeout=20)
 

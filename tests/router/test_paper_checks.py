@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -41,10 +42,6 @@ def told(paper, severity="error"):
     return [f"{each.node}: {each.message}" for each in paper.problems() if each.severity == severity]
 
 
-def line_of(paper, node):
-    return next(each.place for each in paper.nodes if each.name == node)
-
-
 class TestAnError:
     def test_says_which_node_where_it_was_declared_and_the_way_out(self):
         paper = Workflow("support", inputs="ticket")
@@ -59,17 +56,15 @@ class TestAnError:
 
     def test_points_at_the_line_of_the_declaration(self):
         paper = Workflow("support", inputs="ticket")
-        here = first.__code__.co_filename
         node = paper.step(first)
-        assert node.place == f"{here}:{line_of(paper, 'first').rpartition(':')[2]}"
-        with open(here, encoding="utf-8") as file:
-            line = file.read().splitlines()[int(node.place.rpartition(":")[2]) - 1]
+        file, _, number = node.place.rpartition(":")
+        line = Path(file).read_text(encoding="utf-8").splitlines()[int(number) - 1]
         assert line.strip() == "node = paper.step(first)"
 
     def test_comes_before_the_first_run_and_runs_nothing(self):
         done = []
         paper = Workflow("support", inputs="ticket")
-        paper.step(lambda ticket: done.append(ticket), name="one")
+        paper.step(lambda ticket: done.append(f"did {ticket}"), name="one")
         paper.step(second)
         with pytest.raises(InvalidWorkflow, match="nobody gives"):
             paper.run(ticket="x")
@@ -122,10 +117,8 @@ class TestAnError:
         paper.step(first, gives="guess")
         paper.step(of, gives="guess")
         paper.step(second)
-        assert told(paper) == [
-            "second: takes 'guess', which first and of both give at once. Let one come after= the other, or give them "
-            "names of their own"
-        ]
+        (error,) = told(paper)
+        assert error.startswith("second: takes 'guess', which first and of both give at once. Let one come after= the")
 
     def test_is_not_a_value_that_two_branches_give(self):
         paper = Workflow("support", inputs="ticket")
