@@ -14,6 +14,9 @@ from typing import Any, Mapping, Sequence
 from router.paper.course import Course
 from router.paper.node import Node, Take
 from router.paper.performing import Done, perform, perform_async
+from tracer.player import ReplayStopped
+
+_ENDS_ALL = (ReplayStopped, KeyboardInterrupt, SystemExit)
 
 
 def run(course: Course, *, parallel: int) -> None:
@@ -92,10 +95,15 @@ def _settle(
 
 
 def _raise(failed: Mapping[str, BaseException], course: Course) -> None:
-    """Raise what failed first in the workflow's order; what is no Exception (a replay's stop, say) goes before."""
+    """Raise the first of what failed, in the workflow's order: what ends the process or the replay goes before it, what
+    only waits or was cancelled comes after."""
     if not failed:
         return
-    names: Sequence[str] = sorted(failed, key=lambda name: (isinstance(failed[name], Exception), course.rank(name)))
+
+    def weight(error: BaseException) -> int:
+        return 0 if isinstance(error, _ENDS_ALL) else 1 if isinstance(error, Exception) else 2
+
+    names: Sequence[str] = sorted(failed, key=lambda name: (weight(failed[name]), course.rank(name)))
     first, *others = (failed[name] for name in names)
     for name, error in zip(names[1:], others, strict=True):
         first.add_note(f"beside it {name} failed: {type(error).__name__}: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Any, Iterator
 
 from router.paper.node import Again, Ask, Choose, Node, Run
@@ -12,6 +13,8 @@ from tracer.drawing import Box, Edge, Graph, Kind
 if TYPE_CHECKING:
     from router.paper.workflow import Workflow
 
+#: What a question fills in, as ``{ticket}``.
+_BRACES = re.compile(r"\{([^{}!:]*)[^{}]*\}")
 #: Ids of the two boxes that are no nodes. No node can be called that: its names are names of functions.
 _IN, _OUT = "\x00in", "\x00out"
 
@@ -52,7 +55,7 @@ def _box(node: Node) -> Box:
             kind = "decision"
         case Ask(options=options):
             kind = "person"
-            lines = [work.question, *([f"one of: {', '.join(options)}"] if options else [])]
+            lines = [_BRACES.sub(r"(the \1)", work.question), *([f"one of: {', '.join(options)}"] if options else [])]
         case Again(function=function, at_most=most):
             kind = "model" if function.model else "code"
             lines = [*([function.model] if function.model else []), f"again until it is good, at most {most} times"]

@@ -248,16 +248,19 @@ class Workflow:
         return picture(self)
 
     def svg(self) -> str:
+        """The drawing for people who read no code; one SVG element."""
         from tracer.drawing import svg  # noqa: PLC0415 - likewise
 
         return svg(self.graph())
 
     def mermaid(self) -> str:
+        """The drawing for pages that make their own of Mermaid text."""
         from tracer.drawing import mermaid  # noqa: PLC0415 - likewise
 
         return mermaid(self.graph())
 
     def text(self, *, width: int = 100) -> str:
+        """The drawing in box characters; where it is wider than ``width`` columns, as a list."""
         from tracer.drawing import text  # noqa: PLC0415 - likewise
 
         return text(self.graph(), width=width)

@@ -18,9 +18,8 @@ _LINES = " ╵╶└╷│┌├╴┘─┴┐┤┬┼"
 
 def text(graph: Graph, *, width: int = 100) -> str:
     """The drawing and its legend, in lines of at most ``width`` columns wherever one fits."""
-    drawn = _drawn(graph)
-    widest = max((cells(line) for line in drawn), default=0)
-    body = drawn if widest <= width else list(_listed(graph))
+    is_wide = layout(graph, _sizes({})).width > width
+    body = list(_listed(graph)) if is_wide else _drawn(graph)
     legend = [f"{KINDS[kind][0]} {KINDS[kind][1]}" for kind in kinds_in(graph)]
     return "\n".join([" ".join(inert(graph.title).split()), "", *body, "", *_flowing(legend, width)]) + "\n"
 
