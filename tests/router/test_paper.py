@@ -333,6 +333,25 @@ class TestSteps:
         assert "an input of one is that attribute" in raised.value.__notes__[0]
 
 
+class TestAWorkflowInAnother:
+    def test_is_a_step_of_it(self, store):
+        inner = Workflow("inner", inputs="ticket")
+        inner.step(one)
+        outer = Workflow("outer", inputs="ticket")
+        outer.step(inner.run)
+        outer.step(lambda inner: inner.upper(), name="loud")
+        assert outer.run("x") == "ONE X"
+        assert [step.path for step in store.trace().steps] == [
+            "outer",
+            "outer/inner",
+            "outer/inner/one",
+            "outer/loud",
+        ]
+        awaited = Workflow("awaited", inputs="ticket")
+        awaited.step(inner.arun)
+        assert asyncio.run(awaited.arun("x")) == "one x"
+
+
 class TestTheInputs:
     def test_are_given_by_name_or_in_order_and_no_others(self):
         assert support.run("refund") == support.run(ticket="refund")
