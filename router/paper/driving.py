@@ -5,16 +5,18 @@ Where a node fails, no other is begun; those that run come to their end, and are
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from typing import Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from router.paper.course import Course
 from router.paper.node import Node, Take
 from router.paper.performing import Done, perform, perform_async
 from tracer.player import ReplayStopped
+
+if TYPE_CHECKING:
+    import asyncio
 
 _ENDS_ALL = (ReplayStopped, KeyboardInterrupt, SystemExit)
 
@@ -49,6 +51,8 @@ def run(course: Course, *, parallel: int) -> None:
 
 async def run_async(course: Course, *, parallel: int) -> None:
     """The same on an event loop; plain functions run on threads."""
+    import asyncio  # noqa: PLC0415 - who awaits has it loaded; it takes longer than all of the router
+
     running: dict[asyncio.Task[Done], Node] = {}
     waiting: list[Node] = []
     failed: dict[str, BaseException] = {}

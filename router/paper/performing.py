@@ -5,7 +5,6 @@ The calls are the user's functions as recorded steps, and the router's own recor
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from dataclasses import dataclass
 from typing import Any, Callable, Generator, Mapping, Sequence
@@ -34,6 +33,8 @@ class Call:
         """A plain function runs on a thread, so that it holds nobody up."""
         if inspect.iscoroutinefunction(self.function):
             return await self.function(**self.inputs)
+        import asyncio  # noqa: PLC0415 - who awaits has it loaded; it takes longer than all of the router
+
         value = await asyncio.to_thread(self.function, **self.inputs)
         return await value if inspect.isawaitable(value) else value
 
