@@ -6,7 +6,11 @@ RouterError
 ├── GuardrailFailed      a text broke a rule
 ├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
 ├── NoBranch             a route decided for what no branch of it is for
-└── NotReached           a bounded repeat came to its end, and what it was for was not reached
+├── NotReached           a bounded repeat came to its end, and what it was for was not reached
+├── PromptTooLong        a prompt is longer than its target takes: it was not sent
+├── ChunkFailed          one chunk of a document could not be worked on
+├── TooLongToReduce      the parts of a document don't fit the window, and can't be brought to
+└── MissingExtra         something optional is not installed
 """
 
 from __future__ import annotations
@@ -35,6 +39,52 @@ class GuardrailFailed(RouterError):
         self.offence = offence
         self.text = text
         super().__init__(f"broke the rule {rule!r}: {offence}")
+
+
+class PromptTooLong(RouterError):
+    """A prompt of ``tokens`` does not fit into the ``limit`` that ``target`` takes, and was not sent."""
+
+    def __init__(self, tokens: Any, limit: int, target: str) -> None:
+        self.tokens = tokens
+        self.limit = limit
+        self.target = target
+        super().__init__(
+            f"the prompt has {tokens} tokens, and {target} takes {limit}: shorten it, split the document it carries "
+            "(router.map_reduce), or ask a target with a larger window"
+        )
+
+
+class ChunkFailed(RouterError):
+    """The chunk of this ``number``, ``source[start:end]`` of its document; what it raised is the cause."""
+
+    def __init__(self, number: int, start: int, end: int, error: BaseException) -> None:
+        self.number = number
+        self.start = start
+        self.end = end
+        self.error = error
+        super().__init__(f"chunk {number} (characters {start} to {end}): {type(error).__name__}: {error}")
+
+
+class TooLongToReduce(RouterError):
+    """No two parts of a document, next to each other, fit into the window together. ``tokens`` are those of each."""
+
+    def __init__(self, tokens: Sequence[int], window: int) -> None:
+        self.tokens = tuple(tokens)
+        self.window = window
+        super().__init__(
+            f"{len(self.tokens)} parts of {min(self.tokens)} to {max(self.tokens)} tokens, and no two of them fit into "
+            f"a window of {window}: let map and reduce answer more briefly (limit their tokens), or give a larger window"
+        )
+
+
+class MissingExtra(RouterError):
+    """``what`` stands on ``library``, which is not installed; ``extra`` is the part of playhead that brings it."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        self.what = what
+        self.library = library
+        self.extra = extra
+        super().__init__(f'{what} needs {library}, which is not installed: pip install "playhead[{extra}]"')
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -1,4 +1,5 @@
-"""The router's decisions as recorded steps: the only module here that records. Outside a workflow it just decides."""
+"""The router's decisions as recorded steps: this and router.guardrails.checked
+record. Outside a workflow it just decides."""
 
 from __future__ import annotations
 
@@ -6,9 +7,7 @@ from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeV
 
 from router.attempts import Answered, On, Raised, Reject, Returned, accept, attempts
 from router.confidence import Bands, Choice
-from router.errors import GuardrailFailed
 from router.escalation import Escalation
-from router.guardrails import Guardrails, Verdict
 from tracer import span, step
 from tracer.catalogue import Target
 
@@ -19,21 +18,6 @@ T = TypeVar("T")
 def route(confidence: float, bands: Bands) -> Choice:
     """Say which band a confidence falls into; a step of kind router that holds the thresholds and the reason."""
     return bands.choose(confidence)
-
-
-@step(kind="guardrail")
-def judge(text: str, guardrails: Guardrails) -> Verdict:
-    """Hold a text against the rules and give the verdict, whatever it is; a step of kind guardrail."""
-    return guardrails.judge(text)
-
-
-@step(kind="guardrail")
-def require(text: str, guardrails: Guardrails) -> Verdict:
-    """Hold a text against the rules; a step of kind guardrail, failing with GuardrailFailed at the first one broken."""
-    verdict = guardrails.judge(text)
-    if verdict.rule is not None:
-        raise GuardrailFailed(verdict.rule, verdict.offence or "", text)
-    return verdict
 
 
 @step(kind="human")
