@@ -73,7 +73,7 @@ class TooLongToReduce(RouterError):
         self.window = window
         super().__init__(
             f"{len(self.tokens)} parts of {min(self.tokens)} to {max(self.tokens)} tokens, and no two of them fit into "
-            f"a window of {window}: let map and reduce answer more briefly (limit their tokens), or give a larger window"
+            f"a window of {window}: let map and reduce answer more briefly (limit their tokens), or take a larger one"
         )
 
 

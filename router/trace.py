@@ -1,5 +1,6 @@
-"""The router's decisions as recorded steps: this and router.guardrails.checked
-record. Outside a workflow it just decides."""
+"""The router's decisions as recorded steps: this module and router.guardrails.checked
+record. Outside a workflow it just decides.
+"""
 
 from __future__ import annotations
 

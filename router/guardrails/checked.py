@@ -7,7 +7,7 @@ import inspect
 from typing import Any, Awaitable, Callable, Generator, Sequence, TypeVar
 
 from router.errors import GuardrailFailed
-from router.guardrails.flow import Ask, Checked, FallBack, Flow, Judge, More, broken, checking
+from router.guardrails.flow import Ask, Checked, FallBack, Judge, broken, checking
 from router.guardrails.repair import Repaired, repaired
 from router.guardrails.verdict import Guardrails, Verdict
 from tracer import span, step
@@ -45,7 +45,7 @@ def repair(text: str) -> Repaired:
     return repaired(text)
 
 
-def checked(
+def checked(  # noqa: PLR0913 - each is one thing to say about what may be done for an answer
     ask: Callable[[Sequence[Any]], str],
     guardrails: Guardrails,
     *,
@@ -77,7 +77,7 @@ def checked(
         return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
 
 
-async def checked_async(
+async def checked_async(  # noqa: PLR0913 - likewise
     ask: Callable[[Sequence[Any]], Awaitable[str]],
     guardrails: Guardrails,
     *,
@@ -154,9 +154,8 @@ def _recorded(
                 todo = flow.send((yield from _done(todo, guardrails)))
         except StopIteration as ended:
             done: Checked = ended.value
-            recorded.set(
-                tags={DECISION: _decision(done.how, _why(done), done.asked, fell_back=done.fell_back).as_tag()}
-            )
+            decided = _decision(done.how, _why(done), done.asked, fell_back=done.fell_back)
+            recorded.set(tags={DECISION: decided.as_tag()})
             recorded.output = done
             return done
         except GuardrailFailed as error:
@@ -193,7 +192,7 @@ def _fallen(fallback: Any, todo: FallBack) -> Any:
     return fallback(todo.failed) if callable(fallback) else fallback
 
 
-def _with(more: More) -> dict[str, More]:
+def _with(more: Sequence[Any]) -> dict[str, Sequence[Any]]:
     return {"more": more} if more else {}
 
 

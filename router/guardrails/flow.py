@@ -74,7 +74,7 @@ def checking(guardrails: Guardrails, *, repair: bool, reask: int, falls_back: bo
     verdict where nothing held."""
     verdicts: list[Verdict] = []
     more: More = ()
-    asked, text, repairs = 0, "", ()
+    asked, text = 0, ""
     while asked <= reask:
         asked += 1
         text = yield Ask(asked, more)

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Mapping
+from typing import Any, ClassVar, Mapping
 
 from router.errors import MissingExtra
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
 
 #: So many offences of one text are told; a list of thousands of wrong items is not made a prompt of thousands of lines.
 _MOST_TOLD = 5
@@ -111,7 +108,7 @@ def read(text: str) -> tuple[Any, str | None]:
         return None, f"no JSON: {error}"
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
+def _validator(schema: Mapping[str, Any]) -> Any:
     try:
         from jsonschema import validators  # noqa: PLC0415 - an extra, and 0.1 s
         from referencing import Registry  # noqa: PLC0415 - comes with it

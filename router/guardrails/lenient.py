@@ -142,7 +142,7 @@ class Reader:
         if escape[1] not in "'x":
             return escape
         self.done["Python's escapes"] = None
-        return "'" if escape[1] == "'" else json.dumps(chr(int(escape[2:], 16)))[1:-1]
+        return "'" if escape[1] == "'" else json.dumps(chr(int(escape[2:4], 16)))[1:-1]
 
     def _copy_space(self, at: int, written: list[str]) -> int:
         end = self._space(at)

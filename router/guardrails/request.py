@@ -1,4 +1,6 @@
-"""Rules about what is asked, before it is sent: of a ``ChatRequest``, as ``asked`` makes one of an SDK's arguments. Pure."""
+"""Rules about what is asked, before it is sent. They are held against a ``ChatRequest``, as ``asked`` makes one of the
+arguments of an SDK. Pure.
+"""
 
 from __future__ import annotations
 
