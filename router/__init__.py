@@ -5,6 +5,10 @@ Every decision is a recorded step of the trace it is made in.
 
 from router.attempts import Answered, Failed
 from router.confidence import Bands, Choice
+from router.documents.citations import Located, Source, markers, quotations
+from router.documents.map_reduce import map_reduce, map_reduce_async
+from router.documents.reducing import Cite, Part, Reduced, Skipped
+from router.documents.split import Chunk, split
 from router.documents.tokens import Count, count, counted, fits, refuse_too_long, tokenizer
 from router.errors import (
     AllTargetsFailed,
@@ -67,7 +71,9 @@ __all__ = [
     "Catalogue",
     "Checked",
     "Choice",
+    "Chunk",
     "ChunkFailed",
+    "Cite",
     "Count",
     "Escalation",
     "Failed",
@@ -77,6 +83,7 @@ __all__ = [
     "InvalidWorkflow",
     "JsonSchema",
     "Length",
+    "Located",
     "Markers",
     "Matches",
     "MissingExtra",
@@ -86,13 +93,17 @@ __all__ = [
     "Offence",
     "OutputRejected",
     "Parses",
+    "Part",
     "Prompt",
     "PromptTokens",
     "PromptTooLong",
     "Quotes",
+    "Reduced",
     "Repaired",
     "RouterError",
     "Rule",
+    "Skipped",
+    "Source",
     "Target",
     "Temperature",
     "TokenLimit",
@@ -111,10 +122,15 @@ __all__ = [
     "fits",
     "guarded",
     "judge",
+    "map_reduce",
+    "map_reduce_async",
+    "markers",
+    "quotations",
     "refuse_too_long",
     "repair",
     "repaired",
     "require",
     "route",
+    "split",
     "tokenizer",
 ]

@@ -5,6 +5,7 @@ for every chunk, and together the chunks cover the source. Pure, but for the tok
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from router.documents.structure import Structure
 from router.documents.tokens import count
@@ -78,7 +79,7 @@ class _Splitter:
         edges = [start, *inside, end]
         done: list[_Span] = []
         together: list[_Span] = []
-        for left, right in zip(edges, edges[1:], strict=False):
+        for left, right in pairwise(edges):
             unit = self._span(left, right)
             if unit.tokens <= most:
                 together.append(unit)
