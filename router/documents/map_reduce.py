@@ -7,7 +7,8 @@ runs that chunk again, and what is reduced from it. Outside a workflow it does t
 from __future__ import annotations
 
 import contextvars
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Awaitable, Callable, Generator, Sequence, TypeVar
 
 from router.documents.reducing import Batch, NeverRan, OnFailure, Outcome, Part, Reduced, reducing
@@ -126,18 +127,27 @@ def _reach(parts: Sequence[Part]) -> str:
 def _run(batch: Batch, steps: _Steps, pool: ThreadPoolExecutor) -> list[Outcome]:
     """Each thread has the caller's context: the running step, and deadlines and budgets that are in force."""
     call = steps[batch.what]
-    futures = [pool.submit(contextvars.copy_context().run, call, item) for item in batch.items]
+    failed = threading.Event()
+
+    def one(item: Any) -> Any:
+        if failed.is_set():
+            raise NeverRan
+        try:
+            return call(item)
+        except BaseException as error:
+            if not batch.goes_on or not isinstance(error, Exception):
+                failed.set()
+            raise
+
+    futures = [pool.submit(contextvars.copy_context().run, one, item) for item in batch.items]
     try:
-        wait(futures, return_when=FIRST_EXCEPTION if not batch.goes_on else "ALL_COMPLETED")
-    finally:  # after an error, or Ctrl-C: what has not begun never does, what has is waited for
-        for future in futures:
-            future.cancel()
-    return [_outcome(future) for future in futures]
+        return [_outcome(future) for future in futures]
+    except BaseException:  # Ctrl-C, a replay that stops: what has not begun never does, what has is waited for
+        failed.set()
+        raise
 
 
 def _outcome(future: Future[Any]) -> Outcome:
-    if future.cancelled():
-        return None, NeverRan()
     error = future.exception()
     if error is not None and not isinstance(error, Exception):
         raise error  # a replay that stops, an interrupt: no failure of a chunk

@@ -30,6 +30,8 @@ _WEAK = {
     WORD: re.compile(r"(?<=\S)(?=\s)"),  # before the space, as tokenizers have it
 }
 _TITLE = 60
+#: "ARTICLE IV.", "Section 4.2", "1.1": what a title is numbered by.
+_DESIGNATION = re.compile(r"(?:[A-Za-z]+ )?(?:\d[\d.]*|[IVXLC]+|[A-Z])[.):]?(?= |$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +105,9 @@ def _paths(headings: tuple[Heading, ...]) -> Iterator[tuple[str, ...]]:
 
 def _short(line: str) -> str:
     """What of a line is its title: up to the end of a sentence, and not much."""
-    title = re.split(r"(?<=[^\d\s.])[.:](?:\s|$)", " ".join(line.split()), maxsplit=1)[0]
+    line = " ".join(line.split())
+    designation = _DESIGNATION.match(line)
+    at = designation.end() if designation else 0
+    title = line[:at] + re.split(r"[.:](?:\s|$)", line[at:], maxsplit=1)[0]
+    title = title.rstrip(" .:")
     return title if len(title) <= _TITLE else title[: _TITLE - 1].rstrip() + "…"
