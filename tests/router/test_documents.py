@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -31,10 +31,9 @@ from router.documents import tokens
 from tests.sources import REPOSITORY
 from tracer.messages import Message
 
-CONTRACTS = {
-    each["title"]: each["text"]
-    for each in map(json.loads, gzip.open(Path(__file__).parent.parent / "data/contracts/contracts.jsonl.gz", "rt"))
-}
+LINES = gzip.decompress((REPOSITORY / "tests/data/contracts/contracts.jsonl.gz").read_bytes()).decode().splitlines()
+CONTRACTS = {contract["title"].split("_")[0]: contract["text"] for contract in map(json.loads, LINES)}
+WORDS = ("one", "two", "three", "four", "five", "six", "seven")
 TEXTS = st.one_of(
     st.text(),
     st.text(st.sampled_from("ab. \n#1(")),
@@ -210,10 +209,10 @@ class TestAChunk:
         ]
 
     def test_begins_with_the_end_of_the_one_before_it_where_it_is_to(self):
-        text = " ".join(f"Sentence number {word} is here." for word in "one two three four five six seven".split())
+        text = " ".join(f"Sentence number {word} is here." for word in WORDS)
         chunks = split(text, max_tokens=24, overlap=8)
         assert len(chunks) > 2
-        for before, after in zip(chunks, chunks[1:], strict=False):
+        for before, after in pairwise(chunks):
             assert before.start < after.start < before.end
             assert after.text.startswith("Sentence")
 
@@ -248,14 +247,12 @@ class TestACitation:
             assert "".join(text[located.start : located.end].split()) in "".join(text.split())
 
     def test_with_one_wrong_word_is_located_at_the_passage_it_is_nearest_to(self):
-        text = CONTRACTS[next(title for title in CONTRACTS if title.startswith("ELFBEAUTY"))]
-        passage = "The Company shall use its reasonable best efforts"
+        text = CONTRACTS["ELFBEAUTY,INC"]
         at = text.find("WHEREAS, the Marathon Parties have voting power")
         quote = " ".join(text[at : at + 120].split()[:-1]).replace("voting", "no")
         located = Source(text).locate(quote)
         assert (located.exact, located.start) == (False, at)
         assert 0.8 < located.likeness < 1.0
-        assert passage not in quote
 
     @given(st.text(), st.text())
     def test_is_always_somewhere_within_the_source(self, source, quote):
