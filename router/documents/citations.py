@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Iterator
 
 #: Between quotation marks of one kind, on one line or over a few; the apostrophe is none. A mark counts as one where a
@@ -26,7 +25,7 @@ _AT_ENDS = frozenset(".,;:!?")
 @dataclass(frozen=True, slots=True)
 class Located:
     """Where a quotation stands in its source. ``exact``: word by word; else ``source[start:end]`` is the passage that
-    is nearest to it, and ``likeness`` says how near, from 0 to 1."""
+    is nearest to it, and ``likeness`` the share of the quotation's words that stand there, in whatever order."""
 
     quote: str
     start: int
@@ -94,9 +93,8 @@ class Source:
                 shared -= within[gone] < wanted[gone]
             if at >= length - 1 and shared > best:
                 best, place = shared, at - length + 1
-        passage = self._said[place : place + length]
-        likeness = SequenceMatcher(None, said, passage, autojunk=False).ratio()
-        return Located(quote, self._words[place].start, self._words[place + length - 1].end, False, likeness)
+        last = place + length - 1
+        return Located(quote, self._words[place].start, self._words[last].end, False, best / len(said))
 
 
 def quotations(text: str) -> tuple[str, ...]:

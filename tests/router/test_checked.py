@@ -6,9 +6,26 @@ import asyncio
 import json
 
 import pytest
+from pydantic import BaseModel
 
 from replay import fail, replay
-from router import Bans, GuardrailFailed, Guardrails, Length, Parses, checked, checked_async, guarded, judge
+from router import (
+    Bans,
+    GuardrailFailed,
+    Guardrails,
+    JsonSchema,
+    Length,
+    Matches,
+    Parses,
+    PromptTokens,
+    Quotes,
+    Typed,
+    asked,
+    checked,
+    checked_async,
+    guarded,
+    judge,
+)
 from tests.recording import path_of, project  # noqa: F401 - a fixture
 from tracer import recorder, step, workflow
 from tracer.decisions import decision_in
@@ -220,8 +237,6 @@ class TestTheRecord:
         assert router.status == "failed"
 
     def test_of_a_request_that_is_judged_holds_the_request(self, project):  # noqa: F811
-        from router import PromptTokens, asked
-
         @workflow
         def before():
             return judge(asked(messages="Hello", model="m"), Guardrails((PromptTokens(2),))).passed
@@ -232,7 +247,35 @@ class TestTheRecord:
         assert project.value(verdict).offence == "about 8 tokens, more than 2"
 
 
+class Reply(BaseModel):
+    reply: str
+
+
+RULES = Guardrails(
+    (
+        Typed(Reply),
+        JsonSchema({"type": "object", "required": ["reply"]}),
+        Quotes("the source itself"),
+        Matches(r"\{.*\}"),
+        Parses({"reply": str}),
+    ),
+    all=True,
+)
+
+
+@workflow
+def strictly() -> str:
+    return checked(said, RULES).text
+
+
 class TestAReplay:
+    def test_knows_every_kind_of_rule_again(self, project):  # noqa: F811
+        ANSWERS[:] = ['{"reply": 1}', '{"reply": "x"}']
+        project.record(strictly)
+        ANSWERS[:] = []
+        again = replay("latest", fn=strictly)
+        assert (again.output, again.divergences) == ('{"reply": "x"}', ())
+
     def test_serves_it_all_and_asks_nobody(self, project):  # noqa: F811
         ANSWERS[:] = ["no", '{"reply": "x"}']
         project.record(support, "T1")

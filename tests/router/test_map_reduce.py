@@ -316,6 +316,18 @@ class TestAReplay:
         project.record(run_async)
         assert self.edited(summarise_async) == ["4.", "sum"]
 
+    @pytest.mark.parametrize(
+        ("fn", "recording"), [(summarise, summarise), (summarise_async, run_async)], ids=["sync", "async"]
+    )
+    def test_that_may_not_go_live_stops_at_the_changed_chunk(self, project, fn, recording):  # noqa: F811
+        project.record(recording)
+        CALLED.first_words.clear()
+        stopped = replay("latest", edit("load", EDITED), fn=fn)
+        assert stopped.stopped
+        (divergence,) = stopped.divergences
+        assert (divergence.kind, divergence.path.rsplit("/", 1)[-1]) == ("input-changed", "said")
+        assert CALLED.first_words == []
+
     def test_runs_of_a_hierarchy_only_the_branch_that_is_reached(self, project):  # noqa: F811
         @workflow
         def deep():
