@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
+from router import Guardrails, guarded
 from tracer import effect, step, workflow
 
 
@@ -28,6 +29,11 @@ async def stream(n: int) -> AsyncIterator[int]:
     yield n
 
 
+@guarded(Guardrails())
+def draft(ticket: str, *, more: object = ()) -> str:
+    return ticket
+
+
 class Agent:
     @step
     def method(self, x: int) -> str:
@@ -42,6 +48,7 @@ class Agent:
 assert_type(bare("a"), list[str])
 assert_type(items(1), Iterator[int])
 assert_type(stream(1), AsyncIterator[int])
+assert_type(draft("a"), str)
 assert_type(Agent().method(1), str)
 assert_type(Agent.on_class(1), str)
 bare(1)  # type: ignore[arg-type]
