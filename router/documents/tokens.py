@@ -1,13 +1,18 @@
-"""How many tokens a text has. Offline: the vocabulary is bundled, and nothing is ever fetched.
+"""How many tokens a text has. Offline: the vocabulary comes in an installed wheel, and nothing is ever fetched.
 
-The bundled tokenizer is Mistral's "tekken", merged by tiktoken (the extra ``playhead[documents]``). For the models that
-use it the figure is exact; for others it is an estimate, and says so (docs/documents.md has how far off). A tokenizer
-of your own is made known by ``tokenizer(pattern, encode)``.
+The tokenizer is Mistral's "tekken": its vocabulary is a file of the wheel mistral-common, and tiktoken merges by it
+(the extra ``playhead[documents]`` brings both). For the models that use it the figure is exact; for others it is an
+estimate, and says so (docs/documents.md has how far off). A tokenizer of your own is made known by
+``tokenizer(pattern, encode)``.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
+import json
+import sys
+from base64 import b64decode
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,13 +20,8 @@ from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 
 from router.errors import MissingExtra, PromptTooLong
 
-#: The pieces of a text before they are merged, as the vocabulary's own file gives them.
-_PIECES = (
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
-    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
-    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_VOCABULARY = Path(__file__).parent / "vocabulary" / "tekken.zst"
+#: Where the vocabulary lies: a file of this package, which is found and never imported (that would load pydantic, too).
+_PACKAGE, _FILE = "mistral_common", "data/tekken_240911.json"
 _BUNDLED = "tekken"
 #: Of these models mistral-common 1.13 says itself that they use it.
 _TEKKEN = ("ministral-8b-2410", "open-mistral-nemo*", "mistral-small-2409", "pixtral-12b*")
@@ -151,24 +151,23 @@ def _for(model: str | None) -> tuple[Encode, str, bool]:
 
 @functools.cache
 def _bundled() -> Encode:
-    """Loaded when something is first counted: 0.3 s and 50 MB."""
+    """Loaded when something is first counted."""
     try:
         import tiktoken  # noqa: PLC0415 - an extra
     except ImportError:
         raise MissingExtra("counting tokens", "tiktoken", "documents") from None
-    from zstandard import ZstdDecompressor  # noqa: PLC0415 - only who counts pays for it
-
-    packed = ZstdDecompressor().decompress(_VOCABULARY.read_bytes())
-    encoding = tiktoken.Encoding(_BUNDLED, pat_str=_PIECES, mergeable_ranks=_ranks(packed), special_tokens={})
+    told = json.loads(_vocabulary().read_bytes())
+    settings = told["config"]
+    # As many as the models have beside their control tokens, which no text is made of.
+    kept = settings["default_vocab_size"] - settings["default_num_special_tokens"]
+    ranks = {b64decode(token["token_bytes"]): token["rank"] for token in told["vocab"][:kept]}
+    encoding = tiktoken.Encoding(_BUNDLED, pat_str=settings["pattern"], mergeable_ranks=ranks, special_tokens={})
     return encoding.encode_ordinary
 
 
-def _ranks(packed: bytes) -> dict[bytes, int]:
-    """Each token to its rank; the bytes are those of vocabulary/SOURCE.md."""
-    ranks: dict[bytes, int] = {}
-    at = 0
-    while at < len(packed):
-        end = at + 1 + packed[at]
-        ranks[packed[at + 1 : end]] = len(ranks)
-        at = end
-    return ranks
+def _vocabulary() -> Path:
+    found = importlib.util.find_spec(_PACKAGE) if sys.modules.get(_PACKAGE, ...) is not None else None
+    for folder in () if found is None else found.submodule_search_locations or ():
+        if (file := Path(folder) / _FILE).is_file():
+            return file
+    raise MissingExtra("counting tokens", "mistral-common", "documents")

@@ -73,7 +73,7 @@ class TestTokens:
         ("text", "number"),
         [("", 0), ("Hello, world", 3), ("2026", 4), (" word" * 10, 10), ("\u5951\u7d04\u306e\u89e3\u9664", 5)],
     )
-    def test_are_those_of_the_bundled_vocabulary(self, text, number):
+    def test_are_those_of_the_vocabulary(self, text, number):
         assert count(text) == number
 
     def test_the_vocabulary_is_whole(self):
@@ -118,14 +118,15 @@ class TestTokens:
     def test_are_never_more_than_bytes(self, text):
         assert count(text) <= len(text.encode())
 
-    def test_need_the_extra_and_say_so_where_it_is_missing(self):
-        code = "import sys; sys.modules['tiktoken'] = None\nimport router\nrouter.count('x')"
+    @pytest.mark.parametrize(("module", "library"), [("tiktoken", "tiktoken"), ("mistral_common", "mistral-common")])
+    def test_need_the_extra_and_say_so_where_it_is_missing(self, module, library):
+        code = f"import sys; sys.modules['{module}'] = None\nimport router\nrouter.count('x')"
         ended = subprocess.run(
             [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
         )
         assert (
-            'MissingExtra: counting tokens needs tiktoken, which is not installed: pip install "playhead[documents]"'
-            in (ended.stderr)
+            f"MissingExtra: counting tokens needs {library}, which is not installed: "
+            'pip install "playhead[documents]"' in ended.stderr
         )
 
 
