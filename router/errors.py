@@ -7,6 +7,16 @@ RouterError
 ├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
 ├── NoBranch             a route decided for what no branch of it is for
 └── NotReached           a bounded repeat came to its end, and what it was for was not reached
+├── CallFailed           a target was asked, and no whole answer came
+│   ├── ProviderError    it answered with an error
+│   ├── CallTimedOut     it said nothing for too long (also a TimeoutError)
+│   ├── NoConnection     it can't be reached, or hung up (also a ConnectionError)
+│   └── StreamBroke      its stream ended before its end
+├── NotAskable           a target can't be asked this, or not by us
+├── PromptTooLong        a prompt that does not fit the target's window; it was not sent
+├── InvalidAnswer        an answer that is not of the type that was asked for
+├── NoConfidence         a confidence that can't be told from what there is
+└── Undecided            a vote that nobody won
 """
 
 from __future__ import annotations
@@ -35,6 +45,100 @@ class GuardrailFailed(RouterError):
         self.offence = offence
         self.text = text
         super().__init__(f"broke the rule {rule!r}: {offence}")
+
+
+class CallFailed(RouterError):
+    """No whole answer came from ``target``."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        self.target = target
+        self.reason = reason
+        super().__init__(f"{target}: {reason}")
+
+
+class ProviderError(CallFailed):
+    """``target`` answered with an error. ``status_code`` is of HTTP, ``error_type`` the provider's own word,
+    ``retry_after_s`` how long it asks to wait, ``request_id`` what its support asks for; None where it says nothing of
+    that."""
+
+    def __init__(  # noqa: PLR0913 - what a provider says of an error
+        self,
+        target: str,
+        reason: str,
+        *,
+        status_code: int,
+        error_type: str | None = None,
+        retry_after_s: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.status_code = status_code
+        self.error_type = error_type
+        self.retry_after_s = retry_after_s
+        self.request_id = request_id
+        super().__init__(target, reason)
+
+
+class CallTimedOut(CallFailed, TimeoutError):
+    """``target`` said nothing for too long."""
+
+
+class NoConnection(CallFailed, ConnectionError):
+    """``target`` can't be reached, or hung up before it had answered."""
+
+
+class StreamBroke(CallFailed):
+    """The stream of ``target`` ended before its end; ``text`` is what it had said so far."""
+
+    def __init__(self, target: str, reason: str, text: str) -> None:
+        self.text = text
+        super().__init__(target, f"the stream broke after {len(text)} characters: {reason}")
+
+
+class NotAskable(RouterError):
+    """``target`` can't be asked this; nothing was sent."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        self.target = target
+        self.reason = reason
+        super().__init__(f"{target} can't be asked: {reason}")
+
+
+class PromptTooLong(RouterError):
+    """``tokens``, of the prompt and of what may be answered, are more than the ``limit`` of ``target``."""
+
+    def __init__(self, tokens: int, limit: int, target: str) -> None:
+        self.tokens = tokens
+        self.limit = limit
+        self.target = target
+        super().__init__(
+            f"the prompt and its answer take {tokens} tokens, and {target} has a window of {limit}: shorten or split "
+            "the prompt, or ask a target with a larger window"
+        )
+
+
+class InvalidAnswer(RouterError, ValueError):
+    """``text``, the answer of ``target``, is not of the type that was asked for; ``errors`` say where and why, one line
+    each. ``reply`` is the untyped reply, with its usage."""
+
+    def __init__(self, target: str, text: str, errors: Sequence[str], reply: Any = None) -> None:
+        self.target = target
+        self.text = text
+        self.errors = tuple(errors)
+        self.reply = reply
+        super().__init__(f"the answer of {target} is not what was asked for: {'; '.join(self.errors)}")
+
+
+class NoConfidence(RouterError, ValueError):
+    """There is no confidence in what was given; the text says what is missing and how to get it."""
+
+
+class Undecided(RouterError):
+    """No answer of a vote got what it takes. ``tally`` pairs each answer with its weight, most first."""
+
+    def __init__(self, reason: str, tally: Sequence[tuple[Any, float]]) -> None:
+        self.reason = reason
+        self.tally = tuple(tally)
+        super().__init__(f"the vote decided nothing: {reason}")
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

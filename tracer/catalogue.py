@@ -1,7 +1,8 @@
 """The catalogue: models by name, and what it takes to reach each one.
 
 ``configure(models=...)`` fills it, from code or from a file (``tracer.models_file``), usually at the import of a
-pipeline's module, so that a replay in a new process finds the same names. A target is an endpoint, a Python callable, or just another model of the provider that is asked.
+pipeline's module, so that a replay in a new process finds the same names. A target is an endpoint, a Python callable,
+or just another model of the provider that is asked.
 """
 
 from __future__ import annotations
@@ -90,6 +91,11 @@ class Target:
         if self.format == "anthropic":
             return {"anthropic-version": _ANTHROPIC_VERSION, **({"x-api-key": key} if key else {})}
         return {"authorization": f"Bearer {key}"} if key else {}
+
+    @property
+    def missing_key(self) -> str | None:
+        """The variable of its key, where that is not set."""
+        return None if self.api_key_env is None or os.environ.get(self.api_key_env) else self.api_key_env
 
 
 class Catalogue:
