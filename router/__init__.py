@@ -5,7 +5,8 @@ Every decision is a recorded step of the trace it is made in.
 
 from router.attempts import Answered, Failed
 from router.client import Reply, Spoken, SpokenAsync, Token, ask, ask_async, ask_stream, ask_stream_async
-from router.confidence import Bands, Choice
+from router.confidences import Agreement, Confidence, Guess, agreement, from_classifier, from_logprobs, stated
+from router.deciding.bands import Bands, Choice
 from router.errors import (
     AllTargetsFailed,
     CallFailed,
@@ -33,6 +34,7 @@ from tracer.catalogue import FREE, Catalogue, Target
 
 __all__ = [
     "FREE",
+    "Agreement",
     "AllTargetsFailed",
     "Answered",
     "Bands",
@@ -41,10 +43,12 @@ __all__ = [
     "CallTimedOut",
     "Catalogue",
     "Choice",
+    "Confidence",
     "Escalation",
     "Failed",
     "GuardrailFailed",
     "Guardrails",
+    "Guess",
     "InvalidAnswer",
     "InvalidWorkflow",
     "Length",
@@ -69,6 +73,7 @@ __all__ = [
     "Undecided",
     "Verdict",
     "Workflow",
+    "agreement",
     "ask",
     "ask_async",
     "ask_stream",
@@ -76,7 +81,10 @@ __all__ = [
     "escalate",
     "fallback",
     "fallback_async",
+    "from_classifier",
+    "from_logprobs",
     "judge",
     "require",
     "route",
+    "stated",
 ]

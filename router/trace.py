@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeVar
 
 from router.attempts import Answered, On, Raised, Reject, Returned, accept, attempts
-from router.confidence import Bands, Choice
+from router.deciding.bands import Bands, Choice
 from router.errors import GuardrailFailed
 from router.escalation import Escalation
 from router.guardrails import Guardrails, Verdict
