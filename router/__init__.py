@@ -7,6 +7,13 @@ from router.attempts import Answered, Failed
 from router.client import Reply, Spoken, SpokenAsync, Token, ask, ask_async, ask_stream, ask_stream_async
 from router.confidences import Agreement, Confidence, Guess, agreement, from_classifier, from_logprobs, stated
 from router.deciding.bands import Bands, Choice
+from router.deciding.cascade import Cascaded
+from router.deciding.cascading import cascade, cascade_async
+from router.deciding.predicates import cost_left_below, language, longer_than, mentions_math, time_left_below
+from router.deciding.recorded import decide
+from router.deciding.rules import Ruled, Rules, When
+from router.deciding.vote import Voted
+from router.deciding.voting import vote, vote_async
 from router.errors import (
     AllTargetsFailed,
     CallFailed,
@@ -41,6 +48,7 @@ __all__ = [
     "Bans",
     "CallFailed",
     "CallTimedOut",
+    "Cascaded",
     "Catalogue",
     "Choice",
     "Confidence",
@@ -65,6 +73,8 @@ __all__ = [
     "Reply",
     "RouterError",
     "Rule",
+    "Ruled",
+    "Rules",
     "Spoken",
     "SpokenAsync",
     "StreamBroke",
@@ -72,19 +82,31 @@ __all__ = [
     "Token",
     "Undecided",
     "Verdict",
+    "Voted",
+    "When",
     "Workflow",
     "agreement",
     "ask",
     "ask_async",
     "ask_stream",
     "ask_stream_async",
+    "cascade",
+    "cascade_async",
+    "cost_left_below",
+    "decide",
     "escalate",
     "fallback",
     "fallback_async",
     "from_classifier",
     "from_logprobs",
     "judge",
+    "language",
+    "longer_than",
+    "mentions_math",
     "require",
     "route",
     "stated",
+    "time_left_below",
+    "vote",
+    "vote_async",
 ]

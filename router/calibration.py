@@ -73,9 +73,9 @@ class Calibration:
         """Made of answers whose truth is known, which should not be those that it is judged by. Raises NoConfidence
         where there are none."""
         sums: dict[float, list[int]] = {}
-        for confidence, right in pairs:
+        for confidence, is_right in pairs:
             counted = sums.setdefault(float(confidence), [0, 0])
-            counted[0] += bool(right)
+            counted[0] += bool(is_right)
             counted[1] += 1
         if not sums:
             raise NoConfidence("no calibration by no answers")
