@@ -50,10 +50,13 @@ class GuardrailFailed(RouterError):
 class CallFailed(RouterError):
     """No whole answer came from ``target``."""
 
-    def __init__(self, target: str, reason: str) -> None:
+    def __init__(self, target: str, reason: str, *more: Any) -> None:
+        super().__init__(target, reason, *more)  # as they were given, so that the error passes between processes
         self.target = target
         self.reason = reason
-        super().__init__(f"{target}: {reason}")
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.reason}"
 
 
 class ProviderError(CallFailed):
@@ -66,16 +69,16 @@ class ProviderError(CallFailed):
         target: str,
         reason: str,
         *,
-        status_code: int,
+        status_code: int = 0,
         error_type: str | None = None,
         retry_after_s: float | None = None,
         request_id: str | None = None,
     ) -> None:
+        super().__init__(target, reason)
         self.status_code = status_code
         self.error_type = error_type
         self.retry_after_s = retry_after_s
         self.request_id = request_id
-        super().__init__(target, reason)
 
 
 class CallTimedOut(CallFailed, TimeoutError):
@@ -90,29 +93,38 @@ class StreamBroke(CallFailed):
     """The stream of ``target`` ended before its end; ``text`` is what it had said so far."""
 
     def __init__(self, target: str, reason: str, text: str) -> None:
+        super().__init__(target, reason, text)
         self.text = text
-        super().__init__(target, f"the stream broke after {len(text)} characters: {reason}")
+
+    def __str__(self) -> str:
+        return f"{self.target}: the stream broke after {len(self.text)} characters: {self.reason}"
 
 
 class NotAskable(RouterError):
     """``target`` can't be asked this; nothing was sent."""
 
     def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
         self.target = target
         self.reason = reason
-        super().__init__(f"{target} can't be asked: {reason}")
+
+    def __str__(self) -> str:
+        return f"{self.target} can't be asked: {self.reason}"
 
 
 class PromptTooLong(RouterError):
     """``tokens``, of the prompt and of what may be answered, are more than the ``limit`` of ``target``."""
 
-    def __init__(self, tokens: int, limit: int, target: str) -> None:
+    def __init__(self, tokens: Any, limit: int, target: str) -> None:
+        super().__init__(tokens, limit, target)
         self.tokens = tokens
         self.limit = limit
         self.target = target
-        super().__init__(
-            f"the prompt and its answer take {tokens} tokens, and {target} has a window of {limit}: shorten or split "
-            "the prompt, or ask a target with a larger window"
+
+    def __str__(self) -> str:
+        return (
+            f"the prompt and its answer take {self.tokens} tokens, and {self.target} has a window of {self.limit}: "
+            "shorten or split the prompt, or ask a target with a larger window"
         )
 
 
@@ -121,11 +133,14 @@ class InvalidAnswer(RouterError, ValueError):
     each. ``reply`` is the untyped reply, with its usage."""
 
     def __init__(self, target: str, text: str, errors: Sequence[str], reply: Any = None) -> None:
+        super().__init__(target, text, tuple(errors), reply)
         self.target = target
         self.text = text
         self.errors = tuple(errors)
         self.reply = reply
-        super().__init__(f"the answer of {target} is not what was asked for: {'; '.join(self.errors)}")
+
+    def __str__(self) -> str:
+        return f"the answer of {self.target} is not what was asked for: {'; '.join(self.errors)}"
 
 
 class NoConfidence(RouterError, ValueError):
@@ -136,9 +151,12 @@ class Undecided(RouterError):
     """No answer of a vote got what it takes. ``tally`` pairs each answer with its weight, most first."""
 
     def __init__(self, reason: str, tally: Sequence[tuple[Any, float]]) -> None:
+        super().__init__(reason, tuple(tally))
         self.reason = reason
         self.tally = tuple(tally)
-        super().__init__(f"the vote decided nothing: {reason}")
+
+    def __str__(self) -> str:
+        return f"the vote decided nothing: {self.reason}"
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

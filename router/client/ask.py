@@ -38,9 +38,9 @@ class Wishes(TypedDict, total=False):
 def ask(target: Target | str, messages: Messages, schema: type[T], **wishes: Unpack[Wishes]) -> Reply[T]: ...
 @overload
 def ask(target: Target | str, messages: Messages, schema: None = None, **wishes: Unpack[Wishes]) -> Reply[str]: ...
-def ask(
-    target: Target | str, messages: Messages, schema: type[Any] | None = None, **wishes: Unpack[Wishes]
-) -> Reply[Any]:
+@overload
+def ask(target: Target | str, messages: Messages, schema: Any, **wishes: Unpack[Wishes]) -> Reply[Any]: ...
+def ask(target: Target | str, messages: Messages, schema: Any = None, **wishes: Unpack[Wishes]) -> Reply[Any]:
     """Ask a model and wait for its whole reply; its value is of the type ``schema``, or the text.
 
     ``target`` is a Target or its name in the catalogue: an endpoint or a Python function. ``schema`` is any type that
@@ -62,8 +62,10 @@ async def ask_async(
 async def ask_async(
     target: Target | str, messages: Messages, schema: None = None, **wishes: Unpack[Wishes]
 ) -> Reply[str]: ...
+@overload
+async def ask_async(target: Target | str, messages: Messages, schema: Any, **wishes: Unpack[Wishes]) -> Reply[Any]: ...
 async def ask_async(
-    target: Target | str, messages: Messages, schema: type[Any] | None = None, **wishes: Unpack[Wishes]
+    target: Target | str, messages: Messages, schema: Any = None, **wishes: Unpack[Wishes]
 ) -> Reply[Any]:
     """``ask`` for coroutines."""
     from router.client.sending import client_for_async, send_async  # noqa: PLC0415 - likewise
@@ -83,9 +85,9 @@ def ask_stream(target: Target | str, messages: Messages, schema: type[T], **wish
 def ask_stream(
     target: Target | str, messages: Messages, schema: None = None, **wishes: Unpack[Wishes]
 ) -> Spoken[str]: ...
-def ask_stream(
-    target: Target | str, messages: Messages, schema: type[Any] | None = None, **wishes: Unpack[Wishes]
-) -> Spoken[Any]:
+@overload
+def ask_stream(target: Target | str, messages: Messages, schema: Any, **wishes: Unpack[Wishes]) -> Spoken[Any]: ...
+def ask_stream(target: Target | str, messages: Messages, schema: Any = None, **wishes: Unpack[Wishes]) -> Spoken[Any]:
     """Ask a model and read its reply as it is said: ``for piece in spoken``, then ``spoken.reply``.
 
     What goes wrong before the first word is raised here, as by ``ask``; later StreamBroke by the loop.
@@ -108,8 +110,12 @@ async def ask_stream_async(
 async def ask_stream_async(
     target: Target | str, messages: Messages, schema: None = None, **wishes: Unpack[Wishes]
 ) -> SpokenAsync[str]: ...
+@overload
 async def ask_stream_async(
-    target: Target | str, messages: Messages, schema: type[Any] | None = None, **wishes: Unpack[Wishes]
+    target: Target | str, messages: Messages, schema: Any, **wishes: Unpack[Wishes]
+) -> SpokenAsync[Any]: ...
+async def ask_stream_async(
+    target: Target | str, messages: Messages, schema: Any = None, **wishes: Unpack[Wishes]
 ) -> SpokenAsync[Any]:
     """``ask_stream`` for coroutines: ``async for piece in await ask_stream_async(...)``."""
     from router.client.sending import client_for_async, naming, send_async  # noqa: PLC0415 - likewise
@@ -130,6 +136,10 @@ async def ask_stream_async(
 def _asking(
     target: Target | str, messages: Messages, schema: type[T] | None, wishes: Wishes, *, stream: bool
 ) -> Asking[T]:
+    if unknown := wishes.keys() - Wishes.__annotations__.keys():
+        raise TypeError(
+            f"ask takes no {', '.join(sorted(unknown))}; further fields of the format go into options={{...}}"
+        )
     return prepared(
         _known(target),
         messages,

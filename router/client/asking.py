@@ -28,6 +28,8 @@ Messages = str | Sequence[Message | Mapping[str, Any]]
 Count = Callable[[Sequence[Message], str], int]
 #: How long a target may say nothing, where nobody says otherwise.
 TIMEOUT_S = 60.0
+#: What ``ask`` says itself; not for ``options``.
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "response_format"})
 #: Where a Python callable stands, as far as the record is concerned. Nothing is ever sent there.
 PYTHON = "http://localhost/python"
 
@@ -63,6 +65,8 @@ def prepared(  # noqa: PLR0913 - what a model can be asked for
     stream: bool,
 ) -> Asking[T]:
     """Raises NotAskable where the target has no place to send it to or can't be asked for this, and PromptTooLong."""
+    if ours := sorted(_OURS & options.keys()):
+        raise NotAskable(target.name, f"options can't hold {', '.join(ours)}: that is said by ask's own arguments")
     turns = _turns(target, messages)
     _check_room(target, turns, max_tokens, count)
     asked: dict[str, Any] = {"model": target.asked_as, "messages": turns}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import pickle
 import threading
 from typing import Any, Iterator, Literal
 
@@ -22,15 +23,17 @@ from router import (
     PromptTooLong,
     ProviderError,
     StreamBroke,
+    Undecided,
     ask,
     ask_async,
     ask_stream,
     ask_stream_async,
 )
+from router import Reply as AReply
 from tests import recording
 from tests.loopback import MODEL, Loopback, Reply
 from tests.recording import Project, step_named
-from tracer import FREE, Price, Target, configure, recorder, step, workflow
+from tracer import FREE, Price, Target, codec, configure, recorder, step, workflow
 from tracer.messages import ChatAnswer, Message
 from tracer.model import Usage
 
@@ -272,18 +275,45 @@ class TestWhatIsNotSent:
             ({"max_output_tokens": 5}, {"max_tokens": 6}, "it answers with at most 5"),
             ({"format": "anthropic"}, {"logprobs": True}, "logprobs"),
             ({}, {"options": {"seed": object()}}, "no JSON"),
+            ({}, {"options": {"stream": True, "seed": 1}}, "options can't hold stream"),
         ],
-        ids=["no-address", "same", "max-tokens", "logprobs", "no-json"],
+        ids=["no-address", "same", "max-tokens", "logprobs", "no-json", "ours"],
     )
     def test_what_the_target_cannot_be_asked(self, server, fields, wishes, told):
         with pytest.raises(NotAskable, match=told):
             ask(dataclasses.replace(target(server), **fields), "hi", **wishes)
         assert server.seen == []
 
+    def test_a_wish_that_there_is_not(self, server):
+        with pytest.raises(TypeError, match="ask takes no temprature"):
+            ask(target(server), "hi", temprature=0)
+
     @pytest.mark.parametrize("messages", [[], ["hi"], [{"content": "hi"}]], ids=["none", "text", "no-role"])
     def test_what_is_no_conversation(self, server, messages):
         with pytest.raises(NotAskable, match="message"):
             ask(target(server), messages)
+
+
+class TestTheErrors:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ProviderError("one", "429: no", status_code=429, error_type="limit", retry_after_s=2.0, request_id="r"),
+            StreamBroke("one", "cut", "Hel"),
+            CallTimedOut("one", "no answer for 1 s"),
+            PromptTooLong(11, 10, "one"),
+            InvalidAnswer("one", "x", ("a: b",), AReply("x", "x", "one", "m")),
+            Undecided("tied", [("x", 1.0)]),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_come_back_from_the_record_and_from_another_process_with_all_they_say(self, error):
+        encoded = codec.encode(error)
+        again = codec.decode(encoded.data)
+        assert encoded.lossy == ()
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+        moved = pickle.loads(pickle.dumps(error))
+        assert (type(moved), str(moved), vars(moved)) == (type(error), str(error), vars(error))
 
 
 def shout(request):
