@@ -7,11 +7,14 @@ import dataclasses
 import json
 import pickle
 import threading
+from itertools import pairwise
 from typing import Any, Iterator, Literal
 
 import httpx
 import pydantic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typing_extensions import TypedDict  # pydantic's wish before Python 3.12
 
 import replay
@@ -28,14 +31,19 @@ from router import (
     ask_async,
     ask_stream,
     ask_stream_async,
+    from_classifier,
 )
 from router import Reply as AReply
+from router.client.asking import prepared
+from router.client.shape import Shape
+from router.client.streams import Hearing
 from tests import recording
 from tests.loopback import MODEL, Loopback, Reply
 from tests.recording import Project, step_named
 from tracer import FREE, Price, Target, codec, configure, recorder, step, workflow
 from tracer.messages import ChatAnswer, Message
 from tracer.model import Usage
+from tracer.providers import CHAT, MESSAGES
 
 project = recording.project
 
@@ -184,6 +192,17 @@ class TestAskingAnEndpoint:
         with pytest.raises(ProviderError, match="529"):
             ask_stream(target(server, wire), "hi")
 
+    def test_an_error_in_the_middle_of_a_stream_is_told_with_what_was_said(self, server, wire):
+        said = MESSAGES if wire == "anthropic" else CHAT
+        asked = said.request(b'{"stream": true, "messages": []}')
+        begun, hello, after = said.dress(asked, ChatAnswer.of("Hello")).raw.partition(b"Hello")
+        broken = begun + hello + after.partition(b"\n\n")[0] + b"\n\n"
+        broken += b'data: {"type": "error", "error": {"type": "overloaded_error", "message": "too busy"}}\n\n'
+        server.next(Reply(body=broken, headers={"content-type": "text/event-stream"}))
+        with pytest.raises(StreamBroke, match="too busy") as raised:
+            list(ask_stream(target(server, wire), "hi"))
+        assert raised.value.text == "Hello"
+
     def test_streams_for_coroutines_do_all_that_too(self, server, wire):
         async def talk():
             spoken = await ask_stream_async(target(server, wire), "hi")
@@ -253,6 +272,63 @@ class TestAskingAtAll:
         server.next(says("[1, 2]"))
         with pytest.raises(InvalidAnswer, match="no object with the field 'value'"):
             ask(target(server), "hi", list[int])
+
+
+def streamed(wire: str, text: str) -> tuple[Any, bytes]:
+    """A question that asks for a stream, and the bytes of one that answers it."""
+    asking = prepared(
+        Target("one", base_url="http://127.0.0.1/v1", format=wire),  # type: ignore[arg-type]  # one of FORMATS
+        "hi",
+        None,
+        temperature=None,
+        max_tokens=None,
+        logprobs=False,
+        timeout_s=None,
+        count=None,
+        options={},
+        stream=True,
+    )
+    answer = ChatAnswer.of(text, model="m", usage=Usage(3, 4))
+    return asking, asking.wire.dress(asking.wire.request(asking.content), answer).raw
+
+
+class TestHearing:
+    @given(st.sampled_from(FORMATS), st.text(max_size=40), st.lists(st.integers(0, 2000), max_size=6))
+    def test_a_stream_says_the_same_wherever_its_bytes_are_cut(self, wire, text, cuts):
+        asking, raw = streamed(wire, text)
+        hearing = Hearing(asking, 200, {"content-type": "text/event-stream"})
+        places = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
+        pieces = [piece for start, end in pairwise(places) for piece in hearing.feed(raw[start:end])]
+        reply = hearing.end()
+        assert "".join(pieces) == reply.text == text
+        assert (reply.usage.input_tokens, reply.usage.output_tokens) == (3, 4)
+
+    @given(st.sampled_from(FORMATS), st.text(min_size=1, max_size=40), st.integers(0, 400))
+    def test_a_stream_that_lacks_its_last_word_is_never_taken_for_whole(self, wire, text, missing):
+        asking, raw = streamed(wire, text)
+        last = raw.rindex(b"event: message_stop" if wire == "anthropic" else b"data: [DONE]")
+        hearing = Hearing(asking, 200, {"content-type": "text/event-stream"})
+        hearing.feed(raw[: max(last - missing, 0)])
+        with pytest.raises(StreamBroke) as raised:
+            hearing.end()
+        assert text.startswith(raised.value.text)
+
+
+class TestReadingATypedAnswer:
+    @given(st.sampled_from([Ticket, Point, Tree, list[int], dict[str, int]]), st.text(max_size=30))
+    def test_any_text_is_read_or_refused_with_reasons(self, kind, text):
+        _, errors = Shape(kind).read(text)
+        assert errors or json.loads(text) is not None
+
+    @given(
+        st.recursive(
+            st.builds(Tree, name=st.text(max_size=5)),
+            lambda below: st.builds(Tree, name=st.text(max_size=5), below=st.lists(below, max_size=2)),
+            max_leaves=5,
+        )
+    )
+    def test_what_follows_the_schema_comes_back_equal(self, tree):
+        assert Shape(Tree).read(tree.model_dump_json()) == (tree, ())
 
 
 class TestWhatIsNotSent:
@@ -411,6 +487,27 @@ class TestTheRecord:
         call = trace.steps[-1].call
         assert call is not None
         assert (call.provider, call.model) == ("local", "lr")
+
+    def test_replies_and_guesses_pass_between_steps_as_they_are(self, project: Project):
+        configure(models={"lr": always_loan})
+
+        @step
+        def reply_to(ticket):
+            return ask("lr", ticket, Ticket)
+
+        @step
+        def guess(ticket):
+            return from_classifier(["card", "loan"], [0.25, 0.75])
+
+        said = []
+
+        @workflow
+        def both(ticket):
+            said.extend([reply_to(ticket), guess(ticket)])
+
+        trace = project.record(both, "hi")
+        assert [project.value(step_named(trace, name)) for name in ("reply_to", "guess")] == said
+        assert [step_named(trace, name).output.lossy for name in ("reply_to", "guess")] == [(), ()]
 
     def test_the_typed_value_is_what_the_step_gives(self, project: Project):
         configure(models={"lr": always_loan})
