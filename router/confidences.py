@@ -59,16 +59,17 @@ class Agreement(Generic[T]):
     tied: bool = False
 
 
-def from_logprobs(reply: Reply[Any] | Sequence[Token], *, of: str | None = None) -> Confidence:
+def from_logprobs(reply: Reply[Any] | Sequence[Any], *, of: str | None = None) -> Confidence:
     """The joint probability of the tokens that spell ``of`` in an answer (all of it by default), given what stands
     before them: how probable it was that the model would write just that.
 
     It is the product, not the geometric mean: only the product is the probability of anything, and of a closed set of
     labels the products sum to at most 1. So a long span is less sure than a short one: name the part that decides, such
     as the label in a JSON object. A token that reaches over the edge of ``of`` counts whole. ``of`` must occur once.
+    ``reply`` may also be tokens: ours, ``choice.logprobs.content`` of an SDK, or pairs of a text and its logarithm.
     Raises NoConfidence.
     """
-    tokens = reply.tokens if isinstance(reply, Reply) else tuple(reply)
+    tokens = reply.tokens if isinstance(reply, Reply) else tuple(map(_token, reply))
     if not tokens:
         who = f" of {reply.target}" if isinstance(reply, Reply) else ""
         raise NoConfidence(f"the answer{who} has no logprobs: ask(..., logprobs=True), of a provider that gives them")
@@ -79,6 +80,20 @@ def from_logprobs(reply: Reply[Any] | Sequence[Token], *, of: str | None = None)
     # Rounding may leave a certain token a hair above 0.
     detail = {"tokens": len(chosen), "least": _probability(min(token.logprob for token in chosen))}
     return Confidence(_probability(total), "logprobs", detail if of is None else {**detail, "of": of})
+
+
+def _token(given: Any) -> Token:
+    if isinstance(given, Token):
+        return given
+    if isinstance(given, tuple) and len(given) == 2:
+        text, logprob, data = *given, None
+    elif isinstance(given, Mapping):
+        text, logprob, data = given.get("token"), given.get("logprob"), given.get("bytes")
+    else:
+        text, logprob, data = (getattr(given, name, None) for name in ("token", "logprob", "bytes"))
+    if not isinstance(text, str) or not isinstance(logprob, int | float):
+        raise NoConfidence(f"no token with a logprob: {given!r}")
+    return Token(text, float(logprob), text.encode("utf-8", "surrogatepass") if data is None else bytes(data))
 
 
 def _covering(tokens: Sequence[Token], wanted: bytes) -> list[Token]:

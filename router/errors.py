@@ -113,7 +113,7 @@ class NotAskable(RouterError):
 
 
 class PromptTooLong(RouterError):
-    """``tokens``, of the prompt and of what may be answered, are more than the ``limit`` of ``target``."""
+    """A prompt of ``tokens`` was not sent: it does not fit into the ``limit`` that ``target`` takes beside its answer."""
 
     def __init__(self, tokens: Any, limit: int, target: str) -> None:
         super().__init__(tokens, limit, target)
@@ -123,8 +123,8 @@ class PromptTooLong(RouterError):
 
     def __str__(self) -> str:
         return (
-            f"the prompt and its answer take {self.tokens} tokens, and {self.target} has a window of {self.limit}: "
-            "shorten or split the prompt, or ask a target with a larger window"
+            f"the prompt has {self.tokens} tokens, and {self.target} takes {self.limit} beside its answer: shorten or "
+            "split it, or ask a target with a larger window"
         )
 
 

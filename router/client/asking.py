@@ -113,9 +113,12 @@ def _check_room(
         raise NotAskable(target.name, f"max_tokens is {max_tokens}, and it answers with at most {most}")
     if target.context_tokens is None or count is None:
         return
-    tokens = count([message_of(turn) for turn in turns], target.asked_as) + (max_tokens or 0)
-    if tokens > target.context_tokens:
-        raise PromptTooLong(tokens, target.context_tokens, target.name)
+    tokens, limit = (
+        count([message_of(turn) for turn in turns], target.asked_as),
+        target.context_tokens - (max_tokens or 0),
+    )
+    if tokens > limit:
+        raise PromptTooLong(tokens, limit, target.name)
 
 
 def _turns(target: Target, messages: Messages) -> list[Mapping[str, Any]]:

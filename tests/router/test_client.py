@@ -340,7 +340,7 @@ class TestWhatIsNotSent:
         assert ask(small, "one two", max_tokens=8, count=words).value
         with pytest.raises(PromptTooLong) as raised:
             ask(small, "one two three", max_tokens=8, count=words)
-        assert (raised.value.tokens, raised.value.limit, raised.value.target) == (11, 10, "one")
+        assert (raised.value.tokens, raised.value.limit, raised.value.target) == (3, 2, "one")
         assert len(server.seen) == 1
 
     @pytest.mark.parametrize(

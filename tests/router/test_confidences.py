@@ -48,6 +48,16 @@ class TestFromLogprobs:
     def test_a_token_over_the_edge_counts_whole(self):
         assert from_logprobs(SAID, of="card").value == pytest.approx(0.8)
 
+    def test_tokens_of_an_sdk_will_do(self):
+        from openai.types.chat import ChatCompletionTokenLogprob
+
+        card = {"token": "card", "logprob": math.log(0.5), "bytes": list(b"card")}
+        of_openai = ChatCompletionTokenLogprob(**card, top_logprobs=[])
+        for given_token in (of_openai, card, ("card", math.log(0.5)), Token("card", math.log(0.5), b"card")):
+            assert from_logprobs([given_token], of="card").value == pytest.approx(0.5)
+        with pytest.raises(NoConfidence, match="no token with a logprob"):
+            from_logprobs(["card"])
+
     def test_a_character_may_be_spread_over_tokens(self):
         e, acute = Token("\\xc3", math.log(0.5), b"\xc3"), Token("\\xa9", math.log(0.5), b"\xa9")
         assert from_logprobs([*tokens(("caf", 0.9)), e, acute], of="é").value == pytest.approx(0.25)
