@@ -113,7 +113,7 @@ class NotAskable(RouterError):
 
 
 class PromptTooLong(RouterError):
-    """A prompt of ``tokens`` was not sent: it does not fit into the ``limit`` that ``target`` takes beside its answer."""
+    """A prompt of ``tokens`` was not sent: it does not fit the ``limit`` that ``target`` takes beside its answer."""
 
     def __init__(self, tokens: Any, limit: int, target: str) -> None:
         super().__init__(tokens, limit, target)

@@ -84,7 +84,7 @@ def prepared(  # noqa: PLR0913 - what a model can be asked for
     if wire is MESSAGES and "max_tokens" not in asked and target.max_output_tokens is not None:
         asked["max_tokens"] = target.max_output_tokens
     try:
-        body = json.dumps(asked, ensure_ascii=False).encode()
+        body = json.dumps(asked, ensure_ascii=False, allow_nan=False).encode()
         content = translate(body, CHAT, wire, target.asked_as)
     except ConfigError as error:
         raise NotAskable(target.name, str(error)) from None

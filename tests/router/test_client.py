@@ -237,6 +237,24 @@ class TestAskingAtAll:
                 ask(target(server), "hi", timeout_s=0.05, client=mine)
         assert server.seen[0].headers["x-mine"] == "1"
 
+    @pytest.mark.parametrize("sample", [1.0, 0.0], ids=["recorded", "left-out"])
+    def test_a_model_that_has_to_be_started_is_started_before_it_is_asked(self, server, sample):
+        started = []
+
+        class Engine:
+            url = server.url
+
+            def start(self):
+                started.append(1)
+
+            def stop(self):
+                """Nothing was started."""
+
+        configure(models=[Target("local", launcher=Engine())], sample=sample)
+        assert ask("local", "hi").target == "local"
+        assert workflow(lambda: ask("local", "hi").text)() == "Hello, world"
+        assert started == [1]
+
     def test_further_fields_go_along(self, server):
         ask(target(server), "hi", options={"seed": 7, "stop": ["\n"]})
         assert (server.seen[0].body["seed"], server.seen[0].body["stop"]) == (7, ["\n"])
@@ -351,9 +369,10 @@ class TestWhatIsNotSent:
             ({"max_output_tokens": 5}, {"max_tokens": 6}, "it answers with at most 5"),
             ({"format": "anthropic"}, {"logprobs": True}, "logprobs"),
             ({}, {"options": {"seed": object()}}, "no JSON"),
+            ({}, {"temperature": float("nan")}, "no JSON"),
             ({}, {"options": {"stream": True, "seed": 1}}, "options can't hold stream"),
         ],
-        ids=["no-address", "same", "max-tokens", "logprobs", "no-json", "ours"],
+        ids=["no-address", "same", "max-tokens", "logprobs", "no-json", "nan", "ours"],
     )
     def test_what_the_target_cannot_be_asked(self, server, fields, wishes, told):
         with pytest.raises(NotAskable, match=told):
