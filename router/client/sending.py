@@ -42,6 +42,8 @@ class _Callable(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
             context.run(CURRENT.set, aside(target.name, "llm"))
         given = context.run(target.call, asked)
         answer = ChatAnswer.of(given) if isinstance(given, str) else given
+        if not isinstance(answer, ChatAnswer):
+            raise TypeError(f"the call of {target.name} must give a text or a ChatAnswer, not {given!r}")
         dressed = CHAT.dress(asked, replace(answer, model=answer.model or target.asked_as))
         return httpx2.Response(dressed.status, headers=list(dressed.headers), content=dressed.raw)
 

@@ -52,14 +52,15 @@ class Hearing(Generic[T]):
         return pieces
 
     def end(self) -> Reply[T]:
-        """Raises StreamBroke where its last word is missing or is an error, and InvalidAnswer."""
+        """Raises StreamBroke where it ended before the model had, or with an error, and InvalidAnswer."""
         body = b"".join(self._raw)
         answer = self.asking.wire.answer(self._status, self._headers, body)
         if answer.error is not None:
             raise self.broken(str(answer.error.get("message") or answer.error_type or "it says no reason"))
-        if not self.asking.wire.is_whole(self._headers, body):
+        # Some servers never say that they are done; why the model stopped they do say.
+        if answer.finish_reason is None and not self.asking.wire.is_whole(self._headers, body):
             raise self.broken("its end never came")
-        return typed(self.asking, answer, tokens_in(self._chunks))
+        return typed(self.asking, answer, tokens_in(self._chunks or [parse(body)]))
 
     def unsaid(self, reply: Reply[Any]) -> str:
         """What a server that does not stream said all at once."""

@@ -322,14 +322,20 @@ class TestHearing:
         assert (reply.usage.input_tokens, reply.usage.output_tokens) == (3, 4)
 
     @given(st.sampled_from(FORMATS), st.text(min_size=1, max_size=40), st.integers(0, 400))
-    def test_a_stream_that_lacks_its_last_word_is_never_taken_for_whole(self, wire, text, missing):
+    def test_a_stream_that_ends_before_its_model_is_never_taken_for_whole(self, wire, text, missing):
         asking, raw = streamed(wire, text)
-        last = raw.rindex(b"event: message_stop" if wire == "anthropic" else b"data: [DONE]")
+        last = raw.rindex(b"data: ", 0, raw.rindex(b'"end_turn"' if wire == "anthropic" else b'"stop"'))
         hearing = Hearing(asking, 200, {"content-type": "text/event-stream"})
         hearing.feed(raw[: max(last - missing, 0)])
         with pytest.raises(StreamBroke) as raised:
             hearing.end()
         assert text.startswith(raised.value.text)
+
+    def test_a_server_that_never_says_done_is_whole_where_its_model_said_why_it_stopped(self):
+        asking, raw = streamed("openai", "Hello")
+        hearing = Hearing(asking, 200, {"content-type": "text/event-stream"})
+        hearing.feed(raw.replace(b"data: [DONE]\n\n", b""))
+        assert hearing.end().text == "Hello"
 
 
 class TestReadingATypedAnswer:
@@ -439,6 +445,10 @@ class TestAskingAPythonFunction:
 
         with pytest.raises(KeyError, match="weights"):
             ask(Target("broken", call=broken), "hi")
+
+    def test_must_give_a_text_or_an_answer(self):
+        with pytest.raises(TypeError, match="the call of count must give a text or a ChatAnswer, not 3"):
+            ask(Target("count", call=lambda _: 3), "hi")  # type: ignore[arg-type, return-value]
 
     def test_an_error_that_it_answers_with_is_a_providers_error(self):
         def refuse(request):
