@@ -6,7 +6,7 @@ RouterError
 ├── GuardrailFailed      a text broke a rule
 ├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
 ├── NoBranch             a route decided for what no branch of it is for
-└── NotReached           a bounded repeat came to its end, and what it was for was not reached
+├── NotReached           a bounded repeat came to its end, and what it was for was not reached
 ├── CallFailed           a target was asked, and no whole answer came
 │   ├── ProviderError    it answered with an error
 │   ├── CallTimedOut     it said nothing for too long (also a TimeoutError)

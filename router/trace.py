@@ -21,8 +21,8 @@ T = TypeVar("T")
 @step(kind="router")
 def route(confidence: float | Confidence, bands: Bands) -> Choice:
     """Say which band a confidence falls into; a step of kind router that holds the thresholds and the reason."""
-    choice = bands.choose(float(confidence))
-    source = confidence.source if isinstance(confidence, Confidence) else None
+    value, source = (confidence.value, confidence.source) if isinstance(confidence, Confidence) else (confidence, None)
+    choice = bands.choose(value)
     decision = Decision(
         "confidence",
         choice.band,
