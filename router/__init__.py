@@ -4,7 +4,16 @@ Every decision is a recorded step of the trace it is made in.
 """
 
 from router.attempts import Answered, Failed
-from router.confidence import Bands, Choice
+from router.client import Reply, Spoken, SpokenAsync, Token, ask, ask_async, ask_stream, ask_stream_async
+from router.confidences import Agreement, Confidence, Guess, agreement, from_classifier, from_logprobs, stated
+from router.deciding.bands import Bands, Choice
+from router.deciding.cascade import Cascaded
+from router.deciding.cascading import cascade, cascade_async
+from router.deciding.predicates import cost_left_below, language, longer_than, mentions_math, time_left_below
+from router.deciding.recorded import decide
+from router.deciding.rules import Ruled, Rules, When
+from router.deciding.vote import Voted
+from router.deciding.voting import vote, vote_async
 from router.documents.citations import Located, Source, markers, quotations
 from router.documents.map_reduce import map_reduce, map_reduce_async
 from router.documents.reducing import Cite, Part, Reduced, Skipped
@@ -12,16 +21,25 @@ from router.documents.split import Chunk, split
 from router.documents.tokens import Count, count, counted, fits, refuse_too_long, tokenizer
 from router.errors import (
     AllTargetsFailed,
+    CallFailed,
+    CallTimedOut,
     ChunkFailed,
     GuardrailFailed,
+    InvalidAnswer,
     InvalidWorkflow,
     MissingExtra,
     NoBranch,
+    NoConfidence,
+    NoConnection,
+    NotAskable,
     NotReached,
     OutputRejected,
     PromptTooLong,
+    ProviderError,
     RouterError,
+    StreamBroke,
     TooLongToReduce,
+    Undecided,
 )
 from router.escalation import Escalation
 from router.guardrails import (
@@ -62,24 +80,31 @@ from tracer.catalogue import FREE, Catalogue, Target
 
 __all__ = [
     "FREE",
+    "Agreement",
     "AllTargetsFailed",
     "AnswerLimit",
     "Answered",
     "AsksForJson",
     "Bands",
     "Bans",
+    "CallFailed",
+    "CallTimedOut",
+    "Cascaded",
     "Catalogue",
     "Checked",
     "Choice",
     "Chunk",
     "ChunkFailed",
     "Cite",
+    "Confidence",
     "Count",
     "Escalation",
     "Failed",
     "Forbids",
     "GuardrailFailed",
     "Guardrails",
+    "Guess",
+    "InvalidAnswer",
     "InvalidWorkflow",
     "JsonSchema",
     "Length",
@@ -88,7 +113,10 @@ __all__ = [
     "Matches",
     "MissingExtra",
     "NoBranch",
+    "NoConfidence",
+    "NoConnection",
     "NoPromiseOfMoney",
+    "NotAskable",
     "NotReached",
     "Offence",
     "OutputRejected",
@@ -97,34 +125,59 @@ __all__ = [
     "Prompt",
     "PromptTokens",
     "PromptTooLong",
+    "ProviderError",
     "Quotes",
     "Reduced",
     "Repaired",
+    "Reply",
     "RouterError",
     "Rule",
+    "Ruled",
+    "Rules",
     "Skipped",
     "Source",
+    "Spoken",
+    "SpokenAsync",
+    "StreamBroke",
     "Target",
     "Temperature",
+    "Token",
     "TokenLimit",
     "TooLongToReduce",
     "Typed",
+    "Undecided",
     "Verdict",
+    "Voted",
+    "When",
     "Workflow",
+    "agreement",
+    "ask",
+    "ask_async",
+    "ask_stream",
+    "ask_stream_async",
     "asked",
+    "cascade",
+    "cascade_async",
     "checked",
     "checked_async",
+    "cost_left_below",
     "count",
     "counted",
+    "decide",
     "escalate",
     "fallback",
     "fallback_async",
     "fits",
+    "from_classifier",
+    "from_logprobs",
     "guarded",
     "judge",
+    "language",
+    "longer_than",
     "map_reduce",
     "map_reduce_async",
     "markers",
+    "mentions_math",
     "quotations",
     "refuse_too_long",
     "repair",
@@ -132,5 +185,9 @@ __all__ = [
     "require",
     "route",
     "split",
+    "stated",
+    "time_left_below",
     "tokenizer",
+    "vote",
+    "vote_async",
 ]

@@ -10,7 +10,16 @@ RouterError
 ├── PromptTooLong        a prompt is longer than its target takes: it was not sent
 ├── ChunkFailed          one chunk of a document could not be worked on
 ├── TooLongToReduce      the parts of a document don't fit the window, and can't be brought to
-└── MissingExtra         something optional is not installed
+├── MissingExtra         something optional is not installed
+├── CallFailed           a target was asked, and no whole answer came
+│   ├── ProviderError    it answered with an error
+│   ├── CallTimedOut     it said nothing for too long (also a TimeoutError)
+│   ├── NoConnection     it can't be reached, or hung up (also a ConnectionError)
+│   └── StreamBroke      its stream ended before its end
+├── NotAskable           a target can't be asked this, or not by us
+├── InvalidAnswer        an answer that is not of the type that was asked for
+├── NoConfidence         a confidence that can't be told from what there is
+└── Undecided            a vote that nobody won
 """
 
 from __future__ import annotations
@@ -41,16 +50,84 @@ class GuardrailFailed(RouterError):
         super().__init__(f"broke the rule {rule!r}: {offence}")
 
 
+class CallFailed(RouterError):
+    """No whole answer came from ``target``."""
+
+    def __init__(self, target: str, reason: str, *more: Any) -> None:
+        super().__init__(target, reason, *more)  # as they were given, so that the error passes between processes
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.reason}"
+
+
+class ProviderError(CallFailed):
+    """``target`` answered with an error. ``status_code`` is of HTTP, ``error_type`` the provider's own word,
+    ``retry_after_s`` how long it asks to wait, ``request_id`` what its support asks for; None where it says nothing of
+    that."""
+
+    def __init__(  # noqa: PLR0913 - what a provider says of an error
+        self,
+        target: str,
+        reason: str,
+        *,
+        status_code: int = 0,
+        error_type: str | None = None,
+        retry_after_s: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(target, reason)
+        self.status_code = status_code
+        self.error_type = error_type
+        self.retry_after_s = retry_after_s
+        self.request_id = request_id
+
+
+class CallTimedOut(CallFailed, TimeoutError):
+    """``target`` said nothing for too long."""
+
+
+class NoConnection(CallFailed, ConnectionError):
+    """``target`` can't be reached, or hung up before it had answered."""
+
+
+class StreamBroke(CallFailed):
+    """The stream of ``target`` ended before its end; ``text`` is what it had said so far."""
+
+    def __init__(self, target: str, reason: str, text: str) -> None:
+        super().__init__(target, reason, text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.target}: the stream broke after {len(self.text)} characters: {self.reason}"
+
+
+class NotAskable(RouterError):
+    """``target`` can't be asked this; nothing was sent."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.target} can't be asked: {self.reason}"
+
+
 class PromptTooLong(RouterError):
-    """A prompt of ``tokens`` does not fit into the ``limit`` that ``target`` takes, and was not sent."""
+    """A prompt of ``tokens`` was not sent: it does not fit the ``limit`` that ``target`` takes beside its answer."""
 
     def __init__(self, tokens: Any, limit: int, target: str) -> None:
+        super().__init__(tokens, limit, target)
         self.tokens = tokens
         self.limit = limit
         self.target = target
-        super().__init__(
-            f"the prompt has {tokens} tokens, and {target} takes {limit}: shorten it, split the document it carries "
-            "(router.map_reduce), or ask a target with a larger window"
+
+    def __str__(self) -> str:
+        return (
+            f"the prompt has {self.tokens} tokens, and {self.target} takes {self.limit} beside its answer: shorten it, "
+            "split the document it carries (router.map_reduce), or ask a target with a larger window"
         )
 
 
@@ -85,6 +162,37 @@ class MissingExtra(RouterError):
         self.library = library
         self.extra = extra
         super().__init__(f'{what} needs {library}, which is not installed: pip install "playhead[{extra}]"')
+
+
+class InvalidAnswer(RouterError, ValueError):
+    """``text``, the answer of ``target``, is not of the type that was asked for; ``errors`` say where and why, one line
+    each. ``reply`` is the untyped reply, with its usage."""
+
+    def __init__(self, target: str, text: str, errors: Sequence[str], reply: Any = None) -> None:
+        super().__init__(target, text, tuple(errors), reply)
+        self.target = target
+        self.text = text
+        self.errors = tuple(errors)
+        self.reply = reply
+
+    def __str__(self) -> str:
+        return f"the answer of {self.target} is not what was asked for: {'; '.join(self.errors)}"
+
+
+class NoConfidence(RouterError, ValueError):
+    """There is no confidence in what was given; the text says what is missing and how to get it."""
+
+
+class Undecided(RouterError):
+    """No answer of a vote got what it takes. ``tally`` pairs each answer with its weight, most first."""
+
+    def __init__(self, reason: str, tally: Sequence[tuple[Any, float]]) -> None:
+        super().__init__(reason, tuple(tally))
+        self.reason = reason
+        self.tally = tuple(tally)
+
+    def __str__(self) -> str:
+        return f"the vote decided nothing: {self.reason}"
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -4,21 +4,36 @@ record. Outside a workflow it just decides.
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeVar
+import math
+from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeVar, get_args
 
 from router.attempts import Answered, On, Raised, Reject, Returned, accept, attempts
-from router.confidence import Bands, Choice
+from router.confidences import Confidence
+from router.deciding.bands import Band, Bands, Choice
 from router.escalation import Escalation
-from tracer import span, step
+from tracer import current, span, step
 from tracer.catalogue import Target
+from tracer.decisions import DECISION, Decision
 
 T = TypeVar("T")
 
 
 @step(kind="router")
-def route(confidence: float, bands: Bands) -> Choice:
+def route(confidence: float | Confidence, bands: Bands) -> Choice:
     """Say which band a confidence falls into; a step of kind router that holds the thresholds and the reason."""
-    return bands.choose(confidence)
+    value, source = (confidence.value, confidence.source) if isinstance(confidence, Confidence) else (confidence, None)
+    choice = bands.choose(value)
+    decision = Decision(
+        "confidence",
+        choice.band,
+        choice.reason,
+        get_args(Band),
+        None if math.isnan(choice.confidence) else choice.confidence,
+        source,
+        {"sure": bands.sure, "hopeless": bands.hopeless},
+    )
+    current().set(tags={DECISION: decision.as_tag()})
+    return choice
 
 
 @step(kind="human")

@@ -1,7 +1,8 @@
 """The catalogue: models by name, and what it takes to reach each one.
 
-``configure(models={...})`` fills it, usually at the import of a pipeline's module, so that a replay in a new process
-finds the same names. A target is an endpoint, a Python callable, or just another model of the provider that is asked.
+``configure(models=...)`` fills it, from code or from a file (``tracer.models_file``), usually at the import of a
+pipeline's module, so that a replay in a new process finds the same names. A target is an endpoint, a Python callable,
+or just another model of the provider that is asked.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import atexit
 import os
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Literal, Mapping, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Literal, Mapping, Protocol, Self, get_args
 from urllib.parse import urlsplit
 
 from tracer.errors import ConfigError, UnknownModel
@@ -54,6 +55,9 @@ class Target:
 
     ``format`` is what the endpoint speaks: ``openai`` (or anything compatible), ``anthropic``, or ``same`` for whatever
     the code speaks. Between OpenAI's chat and Anthropic's messages calls are translated.
+
+    ``context_tokens`` is how much prompt and answer may be together, ``max_output_tokens`` how long an answer can be:
+    what ``router.ask`` holds a call to before it is sent.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Target:
     price: Price | None = None
     timeout_s: float | None = None
     format: Speaks = "openai"
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.format not in get_args(Speaks):
@@ -86,6 +92,11 @@ class Target:
             return {"anthropic-version": _ANTHROPIC_VERSION, **({"x-api-key": key} if key else {})}
         return {"authorization": f"Bearer {key}"} if key else {}
 
+    @property
+    def missing_key(self) -> str | None:
+        """The variable of its key, where that is not set."""
+        return None if self.api_key_env is None or os.environ.get(self.api_key_env) else self.api_key_env
+
 
 class Catalogue:
     """Targets by name. Launchers are started at most once, when a live call first needs them, and stopped at exit."""
@@ -98,6 +109,11 @@ class Catalogue:
         # Guards the two tables and the list of started launchers; held while a launcher starts, so that it starts once.
         self._lock = threading.Lock()
         self.add(targets)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The catalogue in a models file; raises ConfigError, which names the place of the mistake."""
+        return cls(targets_of(path))
 
     def add(self, targets: Iterable[Target]) -> None:
         for target in targets:
@@ -153,9 +169,13 @@ class Catalogue:
                 self._started.pop().stop()
 
 
-def targets_of(models: Mapping[str, Any] | Iterable[Target]) -> list[Target]:
-    """Read ``configure(models=...)``: Targets, or a mapping of name to Target, callable or endpoint URL; the mapping's
-    name is then what the target is called. Raises ConfigError for anything else."""
+def targets_of(models: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Target]) -> list[Target]:
+    """Read ``configure(models=...)``: the path of a models file, Targets, or a mapping of name to Target, callable or
+    endpoint URL; the mapping's name is then what the target is called. Raises ConfigError for anything else."""
+    if isinstance(models, str | os.PathLike):
+        from tracer.models_file import read_models  # noqa: PLC0415 - `import tracer` reads no TOML
+
+        return read_models(os.fspath(models))
     if not isinstance(models, Mapping):
         return [_target(getattr(entry, "name", "?"), entry, of_list=True) for entry in models]
     return [_target(name, entry) for name, entry in models.items()]

@@ -68,7 +68,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
     keep: float | Keep | None = None,
     max_value_bytes: int | None = None,
     propagate_to: str | Sequence[str] | None = None,
-    models: Mapping[str, Any] | Sequence[Target] | None = None,
+    models: str | os.PathLike[str] | Mapping[str, Any] | Sequence[Target] | None = None,
 ) -> None:
     """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
 
@@ -77,9 +77,9 @@ def configure(  # noqa: PLR0913 - one door for all settings
     stay once they have ended; ``capture`` says how much of each step is recorded: a level, or levels by the steps'
     names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``propagate_to`` names
     the hosts that are told which trace a request belongs to (``"private"``: those of the own network, the default);
-    ``models`` adds to the catalogue: Targets, or a mapping of name to Target, Python callable or endpoint URL. What is
-    recorded may be changed while workflows run: it holds from the next event on. Raises ConfigError for a value that
-    can't be, having changed nothing.
+    ``models`` adds to the catalogue: Targets, a mapping of name to Target, Python callable or endpoint URL, or the
+    path of a models file. What is recorded may be changed while workflows run: it holds from the next event on. Raises
+    ConfigError for a value that can't be, having changed nothing.
     """
     targets = [] if models is None else targets_of(models)
     given = {

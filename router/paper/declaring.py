@@ -10,7 +10,7 @@ import sys
 import typing
 from typing import Any, Callable, Iterable, Mapping, Sequence
 
-from router.confidence import Bands
+from router.deciding.bands import Bands
 from router.errors import InvalidWorkflow
 from router.paper.node import Choose, Function, Node, Take, Target, taken
 from tracer.decisions import DECISION, Decision

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Literal, Mapping, Sequence
 
 from router.attempts import On, Reject
-from router.confidence import Bands
+from router.deciding.bands import Bands
 
 #: Where a way ends on purpose: a branch that leads nowhere.
 Target = str | None

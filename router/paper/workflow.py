@@ -20,7 +20,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Sequence
 
 from router.attempts import On, Reject
-from router.confidence import Bands
+from router.deciding.bands import Bands
 from router.errors import InvalidWorkflow
 from router.paper.checks import Problem, problems
 from router.paper.course import Course

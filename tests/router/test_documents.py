@@ -136,7 +136,7 @@ class TestAnOverlongPrompt:
             refuse_too_long("word " * 1000, Windowed("small", 1000), answer=100)
         assert isinstance(raised.value, RouterError)
         assert (raised.value.tokens.tokens, raised.value.limit, raised.value.target) == (1001, 900, "small")
-        assert str(raised.value).startswith("the prompt has about 1001 tokens, and small takes 900: shorten it, ")
+        assert str(raised.value).startswith("the prompt has about 1001 tokens, and small takes 900 beside its answer: ")
 
     def test_fits_where_there_is_room_for_it_and_its_answer(self):
         prompt = [{"role": "user", "content": "word " * 1000}]

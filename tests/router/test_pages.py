@@ -1,4 +1,4 @@
-"""The examples of the pages about guardrails and documents run, and print what the pages say."""
+"""The examples on the router's pages run as they stand there, and print what the pages say."""
 
 from __future__ import annotations
 
@@ -6,25 +6,37 @@ import pytest
 
 from tests.recording import project  # noqa: F401 - a fixture
 from tests.test_docs import FENCE, page
+from tracer.catalogue import Catalogue
+
+#: How many examples a page has, and the beginning of what each prints.
+PAGES = {
+    "calling": [""],
+    "deciding": [""],
+    "documents": ["0 1. Term. T ('1. Term',)\n1 2. Fees. T ('2. Fees',)\n"],
+    "guardrails": ["high\n", "A short title\n"],
+}
 
 
-def examples(name):
-    return [block for language, block in FENCE.findall(page(name)) if language == "python"]
+def examples(name: str, language: str = "python") -> list[str]:
+    return [block for written, block in FENCE.findall(page(f"docs/{name}.md")) if written == language]
 
 
 class TestTheExamples:
     @pytest.mark.parametrize(
         ("name", "number", "printed"),
-        [
-            ("docs/guardrails.md", 0, "high\n"),
-            ("docs/guardrails.md", 1, "A short title\n"),
-            ("docs/documents.md", 0, "0 1. Term. T ('1. Term',)\n1 2. Fees. T ('2. Fees',)\n"),
-        ],
+        [(name, number, printed) for name, said in PAGES.items() for number, printed in enumerate(said)],
     )
-    def test_of_a_page_run(self, project, name, number, printed):  # noqa: F811
+    def test_of_a_page_run_as_they_stand_there(self, project, name, number, printed):  # noqa: F811
         ended = project.python(examples(name)[number])
-        assert ended.stderr == ""
+        assert (ended.returncode, ended.stderr) == (0, "")
         assert ended.stdout.startswith(printed)
 
-    def test_of_a_page_are_all_run_here(self):
-        assert (len(examples("docs/guardrails.md")), len(examples("docs/documents.md"))) == (2, 1)
+    @pytest.mark.parametrize("name", PAGES)
+    def test_of_a_page_are_all_run_here(self, name):
+        assert len(examples(name)) == len(PAGES[name])
+
+    def test_of_a_models_file_is_one(self, tmp_path):
+        (example,) = examples("calling", "toml")
+        path = tmp_path / "models.toml"
+        path.write_text(example, encoding="utf-8")
+        assert [target.name for target in Catalogue.load(path)] == ["fast", "careful", "local", "intents"]

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
-from router import Guardrails, guarded
+from router import Confidence, Guardrails, Reply, Rules, Spoken, ask, ask_stream, cascade, decide, guarded, vote
 from tracer import effect, step, workflow
+
+
+def how_sure(value: int) -> Confidence:
+    return Confidence(min(1.0, value / 10), "stated")
 
 
 @workflow
@@ -51,6 +55,13 @@ assert_type(stream(1), AsyncIterator[int])
 assert_type(draft("a"), str)
 assert_type(Agent().method(1), str)
 assert_type(Agent.on_class(1), str)
+assert_type(ask("small", "hi"), Reply[str])
+assert_type(ask("small", "hi", list[int]).value, list[int])
+assert_type(ask_stream("small", "hi", Agent), Spoken[Agent])
+assert_type(decide(Rules([(bool, 1)], otherwise=2), "hi").target, int)
+assert_type(cascade(["a"], len, confidence=how_sure, accept=0.8).value, int)
+assert_type(vote(["a"], len).value, int)
+ask("small", "hi", temprature=0)  # type: ignore[call-overload]
 bare(1)  # type: ignore[arg-type]
 bare("a", depth=1)  # type: ignore[call-arg]
 Agent().method("x")  # type: ignore[arg-type]
