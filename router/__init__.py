@@ -3,7 +3,6 @@
 Every decision is a recorded step of the trace it is made in.
 """
 
-from router.attempts import Answered, Failed
 from router.confidence import Bands, Choice
 from router.documents.citations import Located, Source, markers, quotations
 from router.documents.map_reduce import map_reduce, map_reduce_async
@@ -12,9 +11,13 @@ from router.documents.split import Chunk, split
 from router.documents.tokens import Count, count, counted, fits, refuse_too_long, tokenizer
 from router.errors import (
     AllTargetsFailed,
+    BudgetExceeded,
     ChunkFailed,
+    CircuitOpen,
+    DeadlineExceeded,
     GuardrailFailed,
     InvalidWorkflow,
+    LimitExceeded,
     MissingExtra,
     NoBranch,
     NotReached,
@@ -24,6 +27,7 @@ from router.errors import (
     TooLongToReduce,
 )
 from router.escalation import Escalation
+from router.flow import Answered, Attempt, Failed
 from router.guardrails import (
     AnswerLimit,
     AsksForJson,
@@ -56,8 +60,14 @@ from router.guardrails import (
     repaired,
     require,
 )
+from router.limits import budget, calls_left, check_limits, deadline, spend, time_left, usd_left
 from router.paper import Workflow
-from router.trace import escalate, fallback, fallback_async, route
+from router.retry import Retry
+from router.router import Router, retrying
+from router.sdk import without_sdk_retries
+from router.streams import Restarted
+from router.trace import escalate, fallback, fallback_async, judge, require, route
+from router.transient import is_connection, is_rate_limit, is_timeout, is_transient
 from tracer.catalogue import FREE, Catalogue, Target
 
 __all__ = [
@@ -66,15 +76,19 @@ __all__ = [
     "AnswerLimit",
     "Answered",
     "AsksForJson",
+    "Attempt",
     "Bands",
     "Bans",
+    "BudgetExceeded",
     "Catalogue",
     "Checked",
     "Choice",
     "Chunk",
     "ChunkFailed",
+    "CircuitOpen",
     "Cite",
     "Count",
+    "DeadlineExceeded",
     "Escalation",
     "Failed",
     "Forbids",
@@ -83,6 +97,7 @@ __all__ = [
     "InvalidWorkflow",
     "JsonSchema",
     "Length",
+    "LimitExceeded",
     "Located",
     "Markers",
     "Matches",
@@ -100,6 +115,9 @@ __all__ = [
     "Quotes",
     "Reduced",
     "Repaired",
+    "Restarted",
+    "Retry",
+    "Router",
     "RouterError",
     "Rule",
     "Skipped",
@@ -112,15 +130,23 @@ __all__ = [
     "Verdict",
     "Workflow",
     "asked",
+    "budget",
+    "calls_left",
+    "check_limits",
     "checked",
     "checked_async",
     "count",
     "counted",
+    "deadline",
     "escalate",
     "fallback",
     "fallback_async",
     "fits",
     "guarded",
+    "is_connection",
+    "is_rate_limit",
+    "is_timeout",
+    "is_transient",
     "judge",
     "map_reduce",
     "map_reduce_async",
@@ -130,7 +156,12 @@ __all__ = [
     "repair",
     "repaired",
     "require",
+    "retrying",
     "route",
+    "spend",
     "split",
+    "time_left",
     "tokenizer",
+    "usd_left",
+    "without_sdk_retries",
 ]

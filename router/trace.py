@@ -1,15 +1,26 @@
+<<<<<<< HEAD
 """The router's decisions as recorded steps: this module and router.guardrails.checked
 record. Outside a workflow it just decides.
 """
+=======
+"""The router's decisions as recorded steps. Outside a workflow it just decides."""
+>>>>>>> 5b87b01 (Give the router a course of attempts: retries that honour what providers ask, deadlines and budgets that shrink, streams that go on elsewhere)
 
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeVar
+from typing import Any, Awaitable, Callable, Mapping, Sequence, TypeVar
 
-from router.attempts import Answered, On, Raised, Reject, Returned, accept, attempts
 from router.confidence import Bands, Choice
 from router.escalation import Escalation
+<<<<<<< HEAD
 from tracer import span, step
+=======
+from router.flow import Answered, Reject
+from router.guardrails import Guardrails, Verdict
+from router.retry import On
+from router.router import Router
+from tracer import step
+>>>>>>> 5b87b01 (Give the router a course of attempts: retries that honour what providers ask, deadlines and budgets that shrink, streams that go on elsewhere)
 from tracer.catalogue import Target
 
 T = TypeVar("T")
@@ -38,29 +49,14 @@ def fallback(
     reject: Reject | None = None,
     name: str = "fallback",
 ) -> Answered[T]:
-    """Call the targets in order until one answers.
+    """Call the targets in order until one answers: a ``Router`` in short.
 
     ``on`` says after which exceptions the next one is tried (classes, or a function of the exception): there is no
     default, because only the caller knows what a second try is good for. ``reject`` gives the reason why a result won't
     do, or None. A step of kind router, with one step of kind attempt per try. Raises AllTargetsFailed, or as it is any
     error that ``on`` does not name.
     """
-    with span(name, kind="router", input=_asked(targets)) as recorded:
-        flow: Generator[Target, Returned[T] | Raised, Answered[T]] = attempts(targets, on=on)
-        outcome: Returned[T] | Raised | None = None
-        while True:
-            try:
-                target = flow.send(outcome)  # type: ignore[arg-type]  # None starts a generator
-            except StopIteration as done:
-                recorded.output = done.value
-                return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
-            try:
-                with span(target.name, kind="attempt") as attempt:
-                    value = accept(target, call(target), reject=reject)
-                    attempt.output = value
-                outcome = Returned(value)
-            except Exception as error:  # noqa: BLE001  # whether it may pass is decided by what the caller said
-                outcome = Raised(error)
+    return Router(targets, on=on, reject=reject, name=name).call(lambda attempt: call(attempt.target))
 
 
 async def fallback_async(
@@ -72,23 +68,4 @@ async def fallback_async(
     name: str = "fallback",
 ) -> Answered[T]:
     """``fallback`` for coroutines."""
-    with span(name, kind="router", input=_asked(targets)) as recorded:
-        flow: Generator[Target, Returned[T] | Raised, Answered[T]] = attempts(targets, on=on)
-        outcome: Returned[T] | Raised | None = None
-        while True:
-            try:
-                target = flow.send(outcome)  # type: ignore[arg-type]  # None starts a generator
-            except StopIteration as done:
-                recorded.output = done.value
-                return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
-            try:
-                with span(target.name, kind="attempt") as attempt:
-                    value = accept(target, await call(target), reject=reject)
-                    attempt.output = value
-                outcome = Returned(value)
-            except Exception as error:  # noqa: BLE001  # whether it may pass is decided by what the caller said
-                outcome = Raised(error)
-
-
-def _asked(targets: Sequence[Target]) -> dict[str, Any]:
-    return {"targets": [target.name for target in targets]}
+    return await Router(targets, on=on, reject=reject, name=name).acall(lambda attempt: call(attempt.target))
