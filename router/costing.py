@@ -29,13 +29,17 @@ def meter(step: ActiveStep, call: Mapping[str, Any]) -> None:
 METERS.append(meter)
 
 
+#: What an attempt gave that gave nothing, not even None.
+NOTHING: Any = object()
+
+
 def settle(limits: Limits, tab: Tab, target: Any, value: Any) -> None:
-    """An attempt has ended with this result (None: with an error). What tracer did not see of it is read from the
+    """An attempt has ended with this result. What tracer did not see of it is read from the
     result: ``value.model`` and ``value.usage``, as SDKs give them."""
     if tab.calls or not limits.purses or not isinstance(target, Target):
         return
     tab.calls += 1
-    if value is None or not _counts_money(limits):
+    if value is NOTHING or not _counts_money(limits):
         return
     price = target.price
     _pay_for(

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import tracer
-from router.costing import settle
+from router.costing import NOTHING, settle
 from router.errors import CircuitOpen
 from router.flow import (
     Answered,
@@ -195,7 +195,7 @@ class Trying:
         self._span = span(attempt.name, kind="attempt")
         self._tab = Tab()
         self._token: Token[Limits | None] | None = None
-        self._value: Any = None
+        self._value: Any = NOTHING
         self.said: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -206,8 +206,8 @@ class Trying:
 
     def take(self, value: Any) -> None:
         """This came of it. Raises OutputRejected where the router's ``reject`` has a reason against it."""
-        self._step.output = value
-        self._value = accept(self._attempt.name, value, reject=self._routed.router.reject)
+        self._step.output = self._value = value
+        accept(self._attempt.name, value, reject=self._routed.router.reject)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -216,7 +216,7 @@ class Trying:
         LIMITS.reset(self._token)
         routed, attempt = self._routed, self._attempt
         if isinstance(error, Exception):
-            settle(routed.limits, self._tab, attempt.target, None)
+            settle(routed.limits, self._tab, attempt.target, self._value)
             routed.course.send(Raised(error, tuple(self.said)))
         elif error is None:
             settle(routed.limits, self._tab, attempt.target, self._value)
