@@ -23,7 +23,11 @@ def meter(step: ActiveStep, call: Mapping[str, Any]) -> None:
     if limits.tab is not None or limits.purses:
         count(limits)
     if _counts_money(limits):
-        _pay_for(limits, {**call, "served": False})
+        source = step.decision.source if call.get("served") else None
+        if source is not None and source.call is not None and source.call.cost is not None:
+            pay(limits, source.call.cost.nusd, "")
+        else:
+            _pay_for(limits, {**call, "served": False})
 
 
 METERS.append(meter)

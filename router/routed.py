@@ -176,6 +176,8 @@ class Routed:
         return tags
 
     def _reason(self, error: BaseException | None) -> str:
+        if isinstance(error, GeneratorExit):
+            return "its reader stopped before the end"
         if error is not None:
             return f"none answered: {type(error).__name__}"
         if self._answer is None or not self._answer.failed:
