@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Mapping
 
-from router.limits import Limits, Tab, count, in_force, pay
+from router.limits import Limits, count, in_force, pay
 from tracer.catalogue import Target
 from tracer.context import METERS, ActiveStep
 
@@ -37,24 +37,17 @@ METERS.append(meter)
 NOTHING: Any = object()
 
 
-def settle(limits: Limits, tab: Tab, target: Any, value: Any) -> None:
-    """An attempt has ended with this result. What tracer did not see of it is read from the
-    result: ``value.model`` and ``value.usage``, as SDKs give them."""
-    if tab.calls or not limits.purses or not isinstance(target, Target):
+def settle(limits: Limits, target: Any, value: Any) -> None:
+    """An attempt has ended with this result. What tracer did not see of it is read from the result: ``value.model`` and
+    ``value.usage``, as SDKs give them."""
+    tab = limits.tab
+    if tab is None or tab.calls or not limits.purses or not isinstance(target, Target):
         return
     tab.calls += 1
     if value is NOTHING or not _counts_money(limits):
         return
-    price = target.price
-    _pay_for(
-        limits,
-        {
-            "model": getattr(value, "model", None) or target.asked_as,
-            "usage": _usage(getattr(value, "usage", None)),
-            "status_code": 200,
-            **({} if price is None else {"price": {"input_nusd": price.input_nusd, "output_nusd": price.output_nusd}}),
-        },
-    )
+    model = getattr(value, "model", None) or target.asked_as
+    _pay_for(limits, {"model": model, "usage": _usage(getattr(value, "usage", None)), "status_code": 200})
 
 
 def _counts_money(limits: Limits) -> bool:
@@ -65,6 +58,9 @@ def _pay_for(limits: Limits, call: Mapping[str, Any]) -> None:
     # Imported here: what has no budget needs no prices.
     from tracer.pricing import price_call  # noqa: PLC0415
 
+    price = None if limits.tab is None or "price" in call else limits.tab.price
+    if price is not None:
+        call = {**call, "price": {"input_nusd": price.input_nusd, "output_nusd": price.output_nusd}}
     cost, why = price_call(call, at_ns=time.time_ns())
     if cost is not None:
         pay(limits, cost.nusd, "")

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Callable, Literal, Self, Sequence, TypeVar
 
 from router.errors import BudgetExceeded, DeadlineExceeded
-from tracer import recorded
+from tracer import Price, recorded
 from tracer.context import CARRIED, CURRENT
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -84,6 +84,8 @@ class Tab:
     """What one attempt of a Router called, as far as it was seen. Its first call is taken from the budgets before it
     begins."""
 
+    #: The price that the attempt's target declares.
+    price: Price | None = None
     calls: int = 0
     #: Attempts that the SDK made by itself.
     sdk_retries: int = 0

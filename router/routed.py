@@ -189,21 +189,22 @@ class Routed:
 class Trying:
     """The context of one attempt: its step, its limits, and what came of it. ``said`` are the chunks of a stream."""
 
-    __slots__ = ("_attempt", "_routed", "_span", "_step", "_tab", "_token", "_value", "said")
+    __slots__ = ("_attempt", "_limits", "_routed", "_span", "_step", "_tab", "_token", "_value", "said")
 
     def __init__(self, routed: Routed, attempt: Attempt) -> None:
         self._routed = routed
         self._attempt = attempt
         self._span = span(attempt.name, kind="attempt")
-        self._tab = Tab()
+        price = attempt.target.price if isinstance(attempt.target, Target) else None
+        self._tab = Tab(price)
+        self._limits = Limits(routed.limits.until, routed.limits.purses, self._tab)
         self._token: Token[Limits | None] | None = None
         self._value: Any = NOTHING
         self.said: list[Any] = []
 
     def __enter__(self) -> Self:
         self._step = self._span.__enter__()
-        limits = self._routed.limits
-        self._token = LIMITS.set(Limits(limits.until, limits.purses, self._tab))
+        self._token = LIMITS.set(self._limits)
         return self
 
     def take(self, value: Any) -> None:
@@ -218,10 +219,10 @@ class Trying:
         LIMITS.reset(self._token)
         routed, attempt = self._routed, self._attempt
         if isinstance(error, Exception):
-            settle(routed.limits, self._tab, attempt.target, self._value)
+            settle(self._limits, attempt.target, self._value)
             routed.course.send(Raised(error, tuple(self.said)))
         elif error is None:
-            settle(routed.limits, self._tab, attempt.target, self._value)
+            settle(self._limits, attempt.target, self._value)
             routed.course.send(Returned(self._value))
         else:  # a cancellation: nobody answers for it
             routed.course.close()

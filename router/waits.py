@@ -62,6 +62,8 @@ def asked_wait_s(error: BaseException, now_s: Callable[[], float]) -> float | No
     if isinstance(own, int | float) and math.isfinite(own):
         return max(0.0, float(own))
     headers = headers_of(error)
+    if not headers:
+        return None
 
     def now() -> float:
         sent = _http_date(headers.get("date", ""))
