@@ -30,9 +30,12 @@ class OutputRejected(RouterError):
     """A target answered, and ``reject`` said why its answer won't do."""
 
     def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
         self.target = target
         self.reason = reason
-        super().__init__(f"the answer of {target} was refused: {reason}")
+
+    def __str__(self) -> str:
+        return f"the answer of {self.target} was refused: {self.reason}"
 
 
 class GuardrailFailed(RouterError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-import time
 from types import CoroutineType
 from typing import (
     Any,
@@ -34,7 +33,7 @@ from router.errors import AllTargetsFailed
 from router.flow import Answered, Attempt, Candidate, OnBreak, Permit, Reject, Wait, name_of
 from router.retry import On, Retry
 from router.routed import Routed
-from router.streams import Restarted, stream, stream_async
+from router.streams import Restarted, pause, stream, stream_async
 from tracer import recorder
 from tracer.catalogue import Target
 
@@ -145,7 +144,7 @@ class Router:
         with Routed(self) as routed:
             while (todo := routed.next()) is not None:
                 if isinstance(todo, Wait):
-                    time.sleep(todo.seconds)
+                    pause(todo.seconds)
                     continue
                 with routed.trying(todo) as trying:
                     trying.take(_synchronous(_called(todo, fn, args, kwargs)))

@@ -26,6 +26,12 @@ class Restarted:
     target: str
 
 
+def pause(seconds: float) -> None:
+    """Sleep, if there is anything to sleep: even no time at all takes some microseconds."""
+    if seconds > 0:
+        time.sleep(seconds)
+
+
 def stream(router: Router, call: Callable[[Attempt], Any]) -> Generator[Any, None, Answered[Any]]:
     """The chunks of the first target that gives all of them, from a context of its own."""
     context = copy_context()
@@ -56,7 +62,7 @@ def _stream(router: Router, call: Callable[[Attempt], Any]) -> Generator[Any, No
     with Routed(router) as routed:
         while (todo := routed.next()) is not None:
             if isinstance(todo, Wait):
-                time.sleep(todo.seconds)
+                pause(todo.seconds)
                 continue
             with routed.trying(todo) as trying:
                 source: Any = None

@@ -161,6 +161,7 @@ class TestFailure:
         "error",
         [
             AllTargetsFailed([("one", TimeoutError("slow"))]),
+            OutputRejected("one", "too short"),
             DeadlineExceeded("one", "late"),
             BudgetExceeded("one", "used up"),
             CircuitOpen("one", 2.5),
