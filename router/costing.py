@@ -8,6 +8,7 @@ from typing import Any, Mapping
 from router.limits import Limits, count, in_force, pay
 from tracer.catalogue import Target
 from tracer.context import METERS, ActiveStep
+from tracer.guard import guard
 
 #: OpenAI's and Anthropic's words for what tracer calls input_tokens and output_tokens.
 _WORDS = {"input_tokens": ("input_tokens", "prompt_tokens"), "output_tokens": ("output_tokens", "completion_tokens")}
@@ -47,7 +48,8 @@ def settle(limits: Limits, target: Any, value: Any) -> None:
     if value is NOTHING or not _counts_money(limits):
         return
     model = getattr(value, "model", None) or target.asked_as
-    _pay_for(limits, {"model": model, "usage": _usage(getattr(value, "usage", None)), "status_code": 200})
+    with guard("tell what a call cost"):
+        _pay_for(limits, {"model": model, "usage": _usage(getattr(value, "usage", None)), "status_code": 200})
 
 
 def _counts_money(limits: Limits) -> bool:

@@ -218,19 +218,25 @@ class Trying:
         assert self._token is not None
         LIMITS.reset(self._token)
         routed, attempt = self._routed, self._attempt
-        if isinstance(error, Exception):
-            settle(self._limits, attempt.target, self._value)
-            routed.course.send(Raised(error, tuple(self.said)))
-        elif error is None:
-            settle(self._limits, attempt.target, self._value)
-            routed.course.send(Returned(self._value))
-        else:  # a cancellation: nobody answers for it
-            routed.course.close()
+        try:
+            self._judge(error)
+        except BaseException as raised:  # by a function of the caller's, such as ``on``
+            self._span.__exit__(type(raised), raised, raised.__traceback__)
+            raise
         routed.sdk_retries += self._tab.sdk_retries
         if isinstance(self._step, ActiveStep):
             self._step.set(tags={TRY: told(attempt)})
         self._span.__exit__(kind, error, trace)
         return attempt.ruling in {"done", "retry", "next"}
+
+    def _judge(self, error: BaseException | None) -> None:
+        """Have the course say what the attempt led to."""
+        going = self._routed.course
+        if error is not None and not isinstance(error, Exception):
+            going.close()  # a cancellation: nobody answers for it
+            return
+        settle(self._limits, self._attempt.target, self._value)
+        going.send(Returned(self._value) if error is None else Raised(error, tuple(self.said)))
 
 
 def told(attempt: Attempt) -> dict[str, Any]:

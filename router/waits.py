@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterator, Mapping
 
 #: Where a reset that comes with the answer says when to come again; with any other status it is information only.
@@ -125,6 +124,10 @@ def _number(text: str) -> float | None:
 
 
 def _http_date(text: str) -> float | None:
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a tenth of the router's import, for few answers
+
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo else date.replace(tzinfo=dt.UTC)).timestamp()

@@ -44,6 +44,17 @@ def answer(url):
     return Router([ONE, TWO, template], retry=RETRY, name="draft").call(ask, url, "hello").value
 
 
+@step
+def drafted(attempt, url):
+    return ask(attempt, url, "hello")
+
+
+@workflow
+def stepped(url):
+    router = Router([ONE, TWO], retry=RETRY, deadline_s=30, name="draft")
+    return router.call(drafted, url).value
+
+
 @workflow
 def patient(url):
     retry = Retry(on=is_transient, attempts=2, base_s=3600, cap_s=3600, jitter="none")
@@ -114,6 +125,16 @@ class TestAsRecorded:
         assert done.stopped is None, done.stopped
         assert done.output == "fine"
         assert routed(recorded, done.trace_id) == was
+        assert len(server.seen) == 2
+
+    def test_a_step_that_takes_the_attempt_is_served_whatever_time_is_left_now(self, recorded, server, pipeline):
+        server.next(Reply(status=500), Reply(words=("fine",)))
+        assert pipeline.stepped(server.url) == "fine"
+        done = replay("latest")
+        assert done.stopped is None, done.stopped
+        assert done.output == "fine"
+        assert [str(each) for each in done.divergences] == []
+        assert recorded.origins(done.trace_id)["stepped/draft/one[1]/drafted"] == "recorded"
         assert len(server.seen) == 2
 
     def test_a_draw_is_the_recorded_one(self, recorded, server, pipeline):

@@ -21,7 +21,7 @@ from router import (
     deadline,
     retrying,
 )
-from tracer import configure, step, workflow
+from tracer import configure, current, step, workflow
 from tracer.decisions import TRY, decision_in
 from tracer.errors import UnknownModel
 
@@ -403,6 +403,23 @@ class TestTheRecord:
             "answer/left/one/ask",
             "answer/right/one/ask",
         }
+
+    def test_an_error_in_the_callers_own_function_goes_through_and_ends_every_step(self, recorded):
+        def on(error):
+            raise ZeroDivisionError
+
+        @workflow
+        def answer():
+            with pytest.raises(ZeroDivisionError):
+                Router([ONE], on=on).call(said_by)
+            return current().path
+
+        assert answer() == "answer"
+        assert [(each.path, each.status) for each in recorded().steps] == [
+            ("answer", "completed"),
+            ("answer/fallback", "failed"),
+            ("answer/fallback/one", "failed"),
+        ]
 
     def test_a_refused_answer_is_kept_with_its_attempt(self, recorded):
         @workflow
