@@ -110,7 +110,7 @@ def routed(recorded, trace, name="draft"):
 
 
 @pytest.fixture
-def pipeline(module):
+def pipeline(module, own_catalogue):
     return module(SOURCE)
 
 
