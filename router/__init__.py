@@ -66,7 +66,7 @@ from router.retry import Retry
 from router.router import Router, retrying
 from router.sdk import without_sdk_retries
 from router.streams import Restarted
-from router.trace import escalate, fallback, fallback_async, judge, require, route
+from router.trace import escalate, fallback, fallback_async, route
 from router.transient import is_connection, is_rate_limit, is_timeout, is_transient
 from tracer.catalogue import FREE, Catalogue, Target
 

@@ -92,6 +92,8 @@ class MissingExtra(RouterError):
         self.library = library
         self.extra = extra
         super().__init__(f'{what} needs {library}, which is not installed: pip install "playhead[{extra}]"')
+
+
 class CircuitOpen(RouterError):
     """The breaker ``name`` lets no call through; a probe may be let through in ``retry_after_s`` seconds."""
 

@@ -1,10 +1,4 @@
-<<<<<<< HEAD
-"""The router's decisions as recorded steps: this module and router.guardrails.checked
-record. Outside a workflow it just decides.
-"""
-=======
 """The router's decisions as recorded steps. Outside a workflow it just decides."""
->>>>>>> 5b87b01 (Give the router a course of attempts: retries that honour what providers ask, deadlines and budgets that shrink, streams that go on elsewhere)
 
 from __future__ import annotations
 
@@ -12,15 +6,10 @@ from typing import Any, Awaitable, Callable, Mapping, Sequence, TypeVar
 
 from router.confidence import Bands, Choice
 from router.escalation import Escalation
-<<<<<<< HEAD
-from tracer import span, step
-=======
 from router.flow import Answered, Reject
-from router.guardrails import Guardrails, Verdict
 from router.retry import On
 from router.router import Router
 from tracer import step
->>>>>>> 5b87b01 (Give the router a course of attempts: retries that honour what providers ask, deadlines and budgets that shrink, streams that go on elsewhere)
 from tracer.catalogue import Target
 
 T = TypeVar("T")
