@@ -3,7 +3,6 @@
 Every decision is a recorded step of the trace it is made in.
 """
 
-from router.attempts import Answered, Failed
 from router.client import Reply, Spoken, SpokenAsync, Token, ask, ask_async, ask_stream, ask_stream_async
 from router.confidences import Agreement, Confidence, Guess, agreement, from_classifier, from_logprobs, stated
 from router.deciding.bands import Bands, Choice
@@ -21,12 +20,16 @@ from router.documents.split import Chunk, split
 from router.documents.tokens import Count, count, counted, fits, refuse_too_long, tokenizer
 from router.errors import (
     AllTargetsFailed,
+    BudgetExceeded,
     CallFailed,
     CallTimedOut,
     ChunkFailed,
+    CircuitOpen,
+    DeadlineExceeded,
     GuardrailFailed,
     InvalidAnswer,
     InvalidWorkflow,
+    LimitExceeded,
     MissingExtra,
     NoBranch,
     NoConfidence,
@@ -42,6 +45,7 @@ from router.errors import (
     Undecided,
 )
 from router.escalation import Escalation
+from router.flow import Answered, Attempt, Failed
 from router.guardrails import (
     AnswerLimit,
     AsksForJson,
@@ -74,8 +78,14 @@ from router.guardrails import (
     repaired,
     require,
 )
+from router.limits import budget, calls_left, check_limits, deadline, spend, time_left, usd_left
 from router.paper import Workflow
+from router.retry import Retry
+from router.router import Router, retrying
+from router.sdk import without_sdk_retries
+from router.streams import Restarted
 from router.trace import escalate, fallback, fallback_async, route
+from router.transient import is_connection, is_rate_limit, is_timeout, is_transient
 from tracer.catalogue import FREE, Catalogue, Target
 
 __all__ = [
@@ -85,8 +95,10 @@ __all__ = [
     "AnswerLimit",
     "Answered",
     "AsksForJson",
+    "Attempt",
     "Bands",
     "Bans",
+    "BudgetExceeded",
     "CallFailed",
     "CallTimedOut",
     "Cascaded",
@@ -95,9 +107,11 @@ __all__ = [
     "Choice",
     "Chunk",
     "ChunkFailed",
+    "CircuitOpen",
     "Cite",
     "Confidence",
     "Count",
+    "DeadlineExceeded",
     "Escalation",
     "Failed",
     "Forbids",
@@ -108,6 +122,7 @@ __all__ = [
     "InvalidWorkflow",
     "JsonSchema",
     "Length",
+    "LimitExceeded",
     "Located",
     "Markers",
     "Matches",
@@ -130,6 +145,9 @@ __all__ = [
     "Reduced",
     "Repaired",
     "Reply",
+    "Restarted",
+    "Retry",
+    "Router",
     "RouterError",
     "Rule",
     "Ruled",
@@ -156,13 +174,17 @@ __all__ = [
     "ask_stream",
     "ask_stream_async",
     "asked",
+    "budget",
+    "calls_left",
     "cascade",
     "cascade_async",
+    "check_limits",
     "checked",
     "checked_async",
     "cost_left_below",
     "count",
     "counted",
+    "deadline",
     "decide",
     "escalate",
     "fallback",
@@ -171,6 +193,10 @@ __all__ = [
     "from_classifier",
     "from_logprobs",
     "guarded",
+    "is_connection",
+    "is_rate_limit",
+    "is_timeout",
+    "is_transient",
     "judge",
     "language",
     "longer_than",
@@ -183,11 +209,16 @@ __all__ = [
     "repair",
     "repaired",
     "require",
+    "retrying",
     "route",
+    "spend",
     "split",
     "stated",
+    "time_left",
     "time_left_below",
     "tokenizer",
+    "usd_left",
     "vote",
     "vote_async",
+    "without_sdk_retries",
 ]

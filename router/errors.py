@@ -2,6 +2,10 @@
 
 RouterError
 ├── AllTargetsFailed     every target of a fallback failed (an ExceptionGroup of what each one raised)
+├── CircuitOpen          a breaker lets no call through for now
+├── LimitExceeded        a call was not begun, because of what is left
+│   ├── DeadlineExceeded     of the time
+│   └── BudgetExceeded       of the money or of the number of calls
 ├── OutputRejected       a target answered, and the caller's check refused the answer
 ├── GuardrailFailed      a text broke a rule
 ├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
@@ -35,9 +39,12 @@ class OutputRejected(RouterError):
     """A target answered, and ``reject`` said why its answer won't do."""
 
     def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
         self.target = target
         self.reason = reason
-        super().__init__(f"the answer of {target} was refused: {reason}")
+
+    def __str__(self) -> str:
+        return f"the answer of {self.target} was refused: {self.reason}"
 
 
 class GuardrailFailed(RouterError):
@@ -193,6 +200,38 @@ class Undecided(RouterError):
 
     def __str__(self) -> str:
         return f"the vote decided nothing: {self.reason}"
+
+
+class CircuitOpen(RouterError):
+    """The breaker ``name`` lets no call through; a probe may be let through in ``retry_after_s`` seconds."""
+
+    def __init__(self, name: str, retry_after_s: float) -> None:
+        super().__init__(name, retry_after_s)
+        self.name = name
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return f"the circuit of {self.name} is open: try again in {self.retry_after_s:.1f} s"
+
+
+class LimitExceeded(RouterError):
+    """A call of ``target``, or a wait before it, was not begun; ``reason`` says what was left."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.target} was not called: {self.reason}"
+
+
+class DeadlineExceeded(LimitExceeded):
+    """The time is up, or would be before the next try."""
+
+
+class BudgetExceeded(LimitExceeded):
+    """The money or the calls are used up, or it is not known what is left of the money."""
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -1,17 +1,17 @@
-"""The router's decisions as recorded steps: this module and router.guardrails.checked
-record. Outside a workflow it just decides.
-"""
+"""The router's decisions as recorded steps. Outside a workflow it just decides."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Awaitable, Callable, Generator, Mapping, Sequence, TypeVar, get_args
+from typing import Any, Awaitable, Callable, Mapping, Sequence, TypeVar, get_args
 
-from router.attempts import Answered, On, Raised, Reject, Returned, accept, attempts
 from router.confidences import Confidence
 from router.deciding.bands import Band, Bands, Choice
 from router.escalation import Escalation
-from tracer import current, span, step
+from router.flow import Answered, Reject
+from router.retry import On
+from router.router import Router
+from tracer import current, step
 from tracer.catalogue import Target
 from tracer.decisions import DECISION, Decision
 
@@ -53,29 +53,14 @@ def fallback(
     reject: Reject | None = None,
     name: str = "fallback",
 ) -> Answered[T]:
-    """Call the targets in order until one answers.
+    """Call the targets in order until one answers: a ``Router`` in short.
 
     ``on`` says after which exceptions the next one is tried (classes, or a function of the exception): there is no
     default, because only the caller knows what a second try is good for. ``reject`` gives the reason why a result won't
     do, or None. A step of kind router, with one step of kind attempt per try. Raises AllTargetsFailed, or as it is any
     error that ``on`` does not name.
     """
-    with span(name, kind="router", input=_asked(targets)) as recorded:
-        flow: Generator[Target, Returned[T] | Raised, Answered[T]] = attempts(targets, on=on)
-        outcome: Returned[T] | Raised | None = None
-        while True:
-            try:
-                target = flow.send(outcome)  # type: ignore[arg-type]  # None starts a generator
-            except StopIteration as done:
-                recorded.output = done.value
-                return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
-            try:
-                with span(target.name, kind="attempt") as attempt:
-                    value = accept(target, call(target), reject=reject)
-                    attempt.output = value
-                outcome = Returned(value)
-            except Exception as error:  # noqa: BLE001  # whether it may pass is decided by what the caller said
-                outcome = Raised(error)
+    return Router(targets, on=on, reject=reject, name=name).call(lambda attempt: call(attempt.target))
 
 
 async def fallback_async(
@@ -87,23 +72,4 @@ async def fallback_async(
     name: str = "fallback",
 ) -> Answered[T]:
     """``fallback`` for coroutines."""
-    with span(name, kind="router", input=_asked(targets)) as recorded:
-        flow: Generator[Target, Returned[T] | Raised, Answered[T]] = attempts(targets, on=on)
-        outcome: Returned[T] | Raised | None = None
-        while True:
-            try:
-                target = flow.send(outcome)  # type: ignore[arg-type]  # None starts a generator
-            except StopIteration as done:
-                recorded.output = done.value
-                return done.value  # type: ignore[no-any-return]  # a StopIteration's value is Any
-            try:
-                with span(target.name, kind="attempt") as attempt:
-                    value = accept(target, await call(target), reject=reject)
-                    attempt.output = value
-                outcome = Returned(value)
-            except Exception as error:  # noqa: BLE001  # whether it may pass is decided by what the caller said
-                outcome = Raised(error)
-
-
-def _asked(targets: Sequence[Target]) -> dict[str, Any]:
-    return {"targets": [target.name for target in targets]}
+    return await Router(targets, on=on, reject=reject, name=name).acall(lambda attempt: call(attempt.target))

@@ -27,6 +27,10 @@ UNSET: Any = object()
 
 #: Called before a trace ends: what is recorded behind the scenes (a stream that was dropped unread) is to end first.
 SETTLERS: list[Callable[[], None]] = []
+#: Told of each model call as it ends, with what its Finished event says of it.
+METERS: list[Callable[[ActiveStep, Mapping[str, Any]], None]] = []
+#: Variables that a thread which a workflow starts is given beside the running step, where they hold something.
+CARRIED: list[ContextVar[Any]] = []
 
 
 class ActiveTrace:

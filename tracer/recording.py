@@ -16,7 +16,7 @@ from ormsgpack import packb
 
 from tracer import codec
 from tracer.config import Config
-from tracer.context import SETTLERS, UNSET, ActiveStep, ActiveTrace
+from tracer.context import METERS, SETTLERS, UNSET, ActiveStep, ActiveTrace
 from tracer.declared import KEY_TAG, Capture, Declared
 from tracer.events import Event, Finished, Noted, Started, letter_of
 from tracer.failures import failure_of, outcome_of, wordless
@@ -249,6 +249,10 @@ class Recorder:
             attrs["call"] = self._with_price(call)
             if not isinstance(step.decision, Run):  # edited or injected: nobody was asked, so nobody is paid
                 attrs["call"] = {**attrs["call"], "served": True}
+        if METERS and "call" in attrs:
+            with guard("tell what a call was"):
+                for meter in METERS:
+                    meter(step, attrs["call"])
         return attrs
 
     def _end(  # noqa: PLR0913, PLR0917 - the fields of one event

@@ -1,7 +1,7 @@
 """The running step, carried into threads that a workflow starts: by ``threading.Thread``, and by the thread pools of
 ``concurrent.futures`` (and so by ``loop.run_in_executor``), which Python gives no context.
 
-Only our own variable is carried: what other libraries keep in theirs stays as it would be without us. Outside a
+Only our own variables are carried: what other libraries keep in theirs stays as it would be without us. Outside a
 workflow both do exactly what they did.
 """
 
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import Any, Callable
 
-from tracer.context import CURRENT, ActiveStep
+from tracer.context import CARRIED, CURRENT, ActiveStep
 from tracer.player import ReplayStopped
 
 _originals: dict[type, Callable[..., Any]] = {}
@@ -46,7 +46,7 @@ def _starting(start: Callable[..., None]) -> Callable[..., None]:
         step = CURRENT.get()
         if step is None:
             return start(self)
-        run = self.run
+        run = _carrying(self.run)
 
         def run_below() -> None:
             del self.run  # it refers to the thread, which would be kept alive by it
@@ -75,7 +75,9 @@ def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
         token = CURRENT.set(None)
         try:
             return (
-                submit(self, fn, *args, **kwargs) if shares_nothing else submit(self, within, step, fn, *args, **kwargs)
+                submit(self, fn, *args, **kwargs)
+                if shares_nothing
+                else submit(self, within, step, _carrying(fn), *args, **kwargs)
             )
         finally:
             CURRENT.reset(token)
@@ -86,6 +88,23 @@ def _submitting(submit: Callable[..., Any]) -> Callable[..., Any]:
 def _is_of_interpreters(pool: ThreadPoolExecutor) -> bool:
     """A pool of interpreters, new in Python 3.14, is one of threads that share no objects: no step can be carried."""
     return any(cls.__name__ == "InterpreterPoolExecutor" for cls in type(pool).__mro__)
+
+
+def _carrying(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with what is to be carried, as it is now."""
+    held = [(variable, value) for variable in CARRIED if (value := variable.get(None)) is not None]
+    if not held:
+        return function
+
+    def carrying(*args: Any, **kwargs: Any) -> Any:
+        tokens = [(variable, variable.set(value)) for variable, value in held]
+        try:
+            return function(*args, **kwargs)
+        finally:
+            for variable, token in tokens:
+                variable.reset(token)
+
+    return carrying
 
 
 def within(step: ActiveStep, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generator, Generic, Sequence, TypeVar
 
-from router.attempts import On, covers
 from router.confidences import Confidence
 from router.deciding.bands import Band, Bands
 from router.deciding.rules import name_of
 from router.errors import AllTargetsFailed
+from router.retry import On, lets_go_on
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def cascaded(targets: Sequence[Any], *, accept: Bands, explore: float, on: On) -
     for place, target in enumerate(targets):
         outcome = yield target
         if isinstance(outcome, Raised):
-            if not covers(on, outcome.error):
+            if not lets_go_on(on, outcome.error):
                 raise outcome.error
             failed.append((name_of(target), outcome.error))
             continue

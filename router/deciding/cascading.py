@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any, Awaitable, Callable, Generic, Iterator, Sequence, TypeVar
 
-from router.attempts import On
 from router.confidences import Confidence
 from router.deciding.bands import Bands
 from router.deciding.cascade import Answer, Cascaded, Draw, Flow, Raised, cascaded
 from router.deciding.recorded import Sure, confidence_in, told_of
 from router.deciding.rules import name_of
+from router.retry import On
 from tracer import random, span
 from tracer.decisions import DECISION, TRY, Decision
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Callable, Generic, Literal, Sequence, TypeVar, get_args
 
-from router.attempts import Failed
 from router.confidences import Confidence
 from router.errors import NoConfidence, Undecided
+from router.flow import Failed
 
 T = TypeVar("T")
 By = Literal["majority", "confidence"]

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, Awaitable, Callable, Generic, Iterator, Sequence, TypeVar
 
-from router.attempts import Failed, On, covers
 from router.deciding.cascade import Raised
 from router.deciding.recorded import Sure, confidence_in, told_of
 from router.deciding.rules import name_of
 from router.deciding.vote import By, Counting, Ties, Voice, Voted
 from router.errors import AllTargetsFailed
+from router.flow import Failed
+from router.retry import On, lets_go_on
 from tracer import span
 from tracer.decisions import DECISION, TRY, Decision
 
@@ -60,7 +61,7 @@ class _Vote(Generic[T]):
     def raised(self, place: int, error: Exception) -> bool:
         """Note what a voice raised; whether it ends the vote."""
         self.outcomes[place] = Raised(error)
-        return not covers(self._on, error)
+        return not lets_go_on(self._on, error)
 
     @contextmanager
     def deciding(self) -> Iterator[None]:
@@ -79,7 +80,7 @@ class _Vote(Generic[T]):
         """Raises the first error that ends the vote, AllTargetsFailed and Undecided."""
         raised = [(place, each.error) for place, each in enumerate(self.outcomes) if isinstance(each, Raised)]
         for _, error in raised:
-            if not covers(self._on, error):
+            if not lets_go_on(self._on, error):
                 raise error
         if len(raised) == len(self.outcomes):
             raise AllTargetsFailed([(self.names[place], error) for place, error in raised])

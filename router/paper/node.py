@@ -6,8 +6,9 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Mapping, Sequence
 
-from router.attempts import On, Reject
 from router.deciding.bands import Bands
+from router.flow import Reject
+from router.retry import On
 
 #: Where a way ends on purpose: a branch that leads nowhere.
 Target = str | None

@@ -19,9 +19,9 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping, Sequence
 
-from router.attempts import On, Reject
 from router.deciding.bands import Bands
 from router.errors import InvalidWorkflow
+from router.flow import Reject
 from router.paper.checks import Problem, problems
 from router.paper.course import Course
 from router.paper.declaring import (
@@ -40,6 +40,7 @@ from router.paper.declaring import (
 from router.paper.driving import run, run_async
 from router.paper.node import Again, Ask, Choose, Node, Run, Work
 from router.paper.wiring import Wiring
+from router.retry import On
 from tracer.context import UNSET
 from tracer.decorators import effect, step, workflow
 from tracer.model import Kind

@@ -23,3 +23,13 @@ def recorded(tmp_path: Path) -> Iterator[Callable[[], Trace]]:
 
     yield newest
     tracer.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def own_catalogue() -> Iterator[None]:
+    """Models that a test configures, and their prices, are unknown after it."""
+    known = recorder.catalogue()._targets
+    before = dict(known)
+    yield
+    known.clear()
+    known.update(before)

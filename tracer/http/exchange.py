@@ -240,6 +240,8 @@ def begin(client: Client, request: Request | None) -> Exchange | None:
     if made is not None:
         attrs["tags"] = made.tags
     step = recorder.open(reading.name, reading.kind, value=reading.value, identity_of=reading.matched, attrs=attrs)
+    if step is not None and made is not None:
+        step.describe(tags=made.tags)
     return None if step is None else Exchange(client, request, reading, step, made)
 
 
