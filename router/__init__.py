@@ -4,6 +4,7 @@ Every decision is a recorded step of the trace it is made in.
 """
 
 from router.attempts import Answered, Failed
+from router.breaker import Breaker, Consecutive, Permit, Rate
 from router.confidence import Bands, Choice
 from router.errors import (
     AllTargetsFailed,
@@ -13,6 +14,9 @@ from router.errors import (
     NotReached,
     OutputRejected,
     RouterError,
+    CircuitOpen,
+    RegistryError,
+    UnknownRole,
 )
 from router.escalation import Escalation
 from router.guardrails import Bans, Guardrails, Length, NoPromiseOfMoney, Parses, Rule, Verdict
@@ -26,8 +30,11 @@ __all__ = [
     "Answered",
     "Bands",
     "Bans",
+    "Breaker",
     "Catalogue",
     "Choice",
+    "CircuitOpen",
+    "Consecutive",
     "Escalation",
     "Failed",
     "GuardrailFailed",
@@ -39,9 +46,13 @@ __all__ = [
     "NotReached",
     "OutputRejected",
     "Parses",
+    "Permit",
+    "Rate",
+    "RegistryError",
     "RouterError",
     "Rule",
     "Target",
+    "UnknownRole",
     "Verdict",
     "Workflow",
     "escalate",

@@ -6,7 +6,10 @@ RouterError
 ├── GuardrailFailed      a text broke a rule
 ├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
 ├── NoBranch             a route decided for what no branch of it is for
-└── NotReached           a bounded repeat came to its end, and what it was for was not reached
+├── NotReached           a bounded repeat came to its end, and what it was for was not reached
+├── CircuitOpen          a breaker lets no call through now
+└── RegistryError        the registry of roles can't be read, or can't become what it was told to
+    └── UnknownRole      it has no role of that name
 """
 
 from __future__ import annotations
@@ -97,3 +100,33 @@ class NotReached(RouterError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.times, self.last, self.place)
+
+
+class CircuitOpen(RouterError):
+    """The breaker ``name`` lets no call through; after ``retry_after_s`` seconds it may let one try."""
+
+    def __init__(self, name: str, retry_after_s: float, reason: str = "") -> None:
+        self.name = name
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+        why = f" ({reason})" if reason else ""
+        super().__init__(f"the circuit of {name} is open{why}: try again in {retry_after_s:.1f} s, or another target")
+
+
+class RegistryError(RouterError):
+    """The registry of roles can't be read, or can't be changed in this way."""
+
+    #: What the command line ends with: wrong use.
+    exit_code = 2
+
+
+class UnknownRole(RegistryError):
+    """The registry at ``place`` has no role ``role``."""
+
+    def __init__(self, role: str, *, place: str, known: Sequence[str]) -> None:
+        self.role = role
+        self.known = tuple(sorted(known))
+        names = ", ".join(self.known) or "none"
+        super().__init__(
+            f"no role {role!r} in {place} (it has {names}); make it with: playhead roles set {role} --production MODEL"
+        )
