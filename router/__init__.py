@@ -21,6 +21,7 @@ from router.errors import (
 from router.escalation import Escalation
 from router.guardrails import Bans, Guardrails, Length, NoPromiseOfMoney, Parses, Rule, Verdict
 from router.paper import Workflow
+from router.registry import Arm, Guard, Pick, Registry, Role
 from router.trace import escalate, fallback, fallback_async, judge, require, route
 from tracer.catalogue import FREE, Catalogue, Target
 
@@ -28,6 +29,7 @@ __all__ = [
     "FREE",
     "AllTargetsFailed",
     "Answered",
+    "Arm",
     "Bands",
     "Bans",
     "Breaker",
@@ -37,6 +39,7 @@ __all__ = [
     "Consecutive",
     "Escalation",
     "Failed",
+    "Guard",
     "GuardrailFailed",
     "Guardrails",
     "InvalidWorkflow",
@@ -47,8 +50,11 @@ __all__ = [
     "OutputRejected",
     "Parses",
     "Permit",
+    "Pick",
     "Rate",
+    "Registry",
     "RegistryError",
+    "Role",
     "RouterError",
     "Rule",
     "Target",

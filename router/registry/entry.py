@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, Mapping
+from typing import Any, Callable, Literal, Mapping
 
 from router.errors import RegistryError
 from tracer.digest import blake2b
@@ -158,7 +158,7 @@ class Pick:
 
     def __post_init__(self) -> None:
         if self.arm not in {"production", "canary"} or (self.arm == "canary" and self.canary is None):
-            raise RegistryError(f"the role {self.role} has no arm {self.arm!r} (it has {', '.join(self.candidates)})")
+            raise ValueError(f"the role {self.role} has no arm {self.arm!r} (it has {', '.join(self.candidates)})")
 
     @property
     def _chosen(self) -> Arm:
@@ -196,8 +196,11 @@ class Pick:
         return f"{found} {self.arm}'s {self.propensity * 100:g} %"
 
 
-def pick_at(name: str, role: Role, point: float, how: str) -> Pick:
-    """The pick of a role at a point in [0, 1)."""
+def pick_of(name: str, role: Role, key: str | None, draw: Callable[[], float]) -> Pick:
+    """Who has a role this time: by the key, or by a number in [0, 1) that is drawn where one is needed."""
+    if role.canary is None:
+        return Pick(name, "production", role.production)
+    point, how = (draw(), "drawn") if key is None else (point_of(name, role.salt, key), "sticky")
     return Pick(name, role.arm_at(point), role.production, role.canary, role.share, how)
 
 

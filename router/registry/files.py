@@ -48,7 +48,7 @@ class FileRoles:
         return str(self.path)
 
     def current(self) -> Mapping[str, Role]:
-        """The roles in force: of the file as it is now, if it can be read. Raises RegistryError where it never could."""
+        """The roles in force: of the file as it is now, if that is readable. RegistryError where it never was."""
         state = self._look()
         if state != self._state or not self._has_read:
             with self._lock:
@@ -88,7 +88,7 @@ class FileRoles:
 
     def _look(self) -> _State | None:
         try:
-            found = os.stat(self.path)
+            found = self.path.stat()
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
@@ -145,7 +145,7 @@ def with_role(text: str, name: str, role: Role) -> str:
     kept: list[str] = []
     at: int | None = None
     inside = False
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n") if text else ():
         header = _HEADER.match(line.strip())
         if header or line.startswith("["):
             inside = header is not None and (header["name"] == name or header["name"].startswith(f"{name}."))
@@ -175,7 +175,12 @@ def _roles_in(text: str) -> dict[str, Role]:
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    """As JSON has it, but for the one control character that JSON lets stand."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml(value: Any) -> str:
@@ -186,5 +191,5 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _quoted(value)
     raise RegistryError(f"a setting is a text, a number, a list or a table, not {value!r}")

@@ -5,28 +5,30 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable
 
-from router.registry.entry import Pick
-from tracer import current, recorded, step
+from router.registry.entry import Pick, Role, pick_of
+from tracer import current, random, recorded, step
 from tracer.context import CURRENT
 from tracer.decisions import ARMS, DECISION, Decision
 
-#: Gives the pick that is due now; what it looks up and draws is not recorded by itself.
-Choose = Callable[[], Pick]
+#: Gives the role of a name, as it is in force now.
+LookUp = Callable[[str], Role]
 #: A role -> its step. One for each, as a step's name is declared.
 _steps: dict[str, Callable[[Any, str, str | None], Pick]] = {}
 # Guards the tags of roots, which several threads may add to.
 _lock = threading.Lock()
 
 
-class Picking:
-    """Whom a pick asks. A class of its own, so that the step's recorded inputs are the role and the key alone."""
+class _Picking:
+    """Who looks a role up. A class of its own, so that a step's recorded inputs are the role and the key alone."""
 
-    def __init__(self, choose: Choose) -> None:
-        self.choose = choose
+    def __init__(self, look_up: LookUp) -> None:
+        self.look_up = look_up
 
-    def pick(self, role: str, key: str | None) -> Pick:  # noqa: ARG002 - what a replay matches by
-        """Recorded as a value too: where a replay runs this step again, it finds what was picked."""
-        pick: Pick = recorded("pick", self.choose)
+    def pick(self, role: str, key: str | None) -> Pick:
+        """What is looked up and drawn are recorded values: a replay that runs this step again finds them, and another
+        key falls where it would have fallen then."""
+        found = Role.of(recorded("role", lambda: self.look_up(role).as_plain()))
+        pick = pick_of(role, found, key, random)
         decision = Decision(
             "registry",
             chosen=pick.target,
@@ -40,12 +42,12 @@ class Picking:
         return pick
 
 
-def picked(role: str, key: str | None, choose: Choose) -> Pick:
+def picked(role: str, key: str | None, look_up: LookUp) -> Pick:
     """The pick, as a step ``pick ROLE`` of kind router; in a replay the recorded one, or the one an edit puts there."""
     if CURRENT.get() is None:
-        return choose()
-    made = _steps.get(role) or _steps.setdefault(role, step(kind="router", name=f"pick {role}")(Picking.pick))
-    pick = made(Picking(choose), role, key)
+        return pick_of(role, look_up(role), key, random)
+    made = _steps.get(role) or _steps.setdefault(role, step(kind="router", name=f"pick {role}")(_Picking.pick))
+    pick = made(_Picking(look_up), role, key)
     _tell_root(pick)
     return pick
 

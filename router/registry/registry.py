@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import random
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Protocol
 
 from router.errors import RegistryError, UnknownRole
-from router.registry.entry import Arm, Change, Entry, Pick, Role, checked_name, pick_at, point_of
-from router.registry.files import FileRoles
+from router.registry.entry import Arm, Change, Entry, Pick, Role, checked_name
 from router.registry.policy import Guard
 from router.registry.record import picked
 from router.registry.stored import StoredRoles
@@ -36,14 +33,17 @@ class Roles(Protocol):
 class Registry:
     """Roles and their arms, in a TOML file or in a store; what is changed there is in force within a second.
 
-    ``place`` is the path of a file that ends in ``.toml``, or a store: open, its path, its URL, or None for the one that
-    is configured. Changes are for whoever runs the program, by ``playhead roles`` or the methods below; every one of
-    them raises RegistryError where it can't be made.
+    ``place`` is the path of a file that ends in ``.toml``, or a store: open, its path, its URL, or None for the one
+    that is configured. Changes are made by ``playhead roles`` or the methods below; each of them raises RegistryError
+    where it can't be made.
     """
 
     def __init__(self, place: Store | str | Path | None = None) -> None:
-        is_file = isinstance(place, str | Path) and str(place).endswith(".toml")
-        self._roles: Roles = FileRoles(Path(str(place))) if is_file else StoredRoles(place)
+        self._roles: Roles = StoredRoles(place)
+        if isinstance(place, str | Path) and str(place).endswith(".toml"):
+            from router.registry.files import FileRoles  # noqa: PLC0415 - for those whose roles are in a file
+
+            self._roles = FileRoles(Path(place))
 
     @property
     def place(self) -> str:
@@ -56,9 +56,9 @@ class Registry:
         return self._roles.problem
 
     def pick(self, role: str, key: str | None = None) -> Pick:
-        """Who has this role this time. The same ``key`` gets the same arm as long as the canary's share holds it; without
-        a key an arm is drawn. Within a workflow a step ``pick ROLE`` of kind router. Raises UnknownRole."""
-        return picked(role, key, lambda: self._choose(role, key))
+        """Who has this role this time. The same ``key`` gets the same arm as long as the canary's share holds it;
+        without a key an arm is drawn. Within a workflow a step ``pick ROLE`` of kind router. Raises UnknownRole."""
+        return picked(role, key, self.role)
 
     def role(self, name: str) -> Role:
         """A role as it is in force here. Raises UnknownRole."""
@@ -89,8 +89,8 @@ class Registry:
         because: str = "",
         by: str | None = None,
     ) -> Change:
-        """Say who has a role. Without ``production`` the one that it has stays; without ``canary`` there is none, unless
-        only the ``share`` or the ``salt`` is changed."""
+        """Say who has a role. Without ``production`` both arms stay as they are but for what is named; with it there is
+        a canary only where one is named too."""
         checked_name(role)
 
         def after(entry: Entry | None) -> Role:
@@ -130,8 +130,8 @@ class Registry:
             return None
 
     def watch(self, role: str, *, guard: Guard | None = None, breaker: Breaker | None = None) -> Watch:
-        """Counts what comes of a role's arms in this process, and takes the canary back when it does surely worse or its
-        breaker opens."""
+        """Counts what comes of a role's arms in this process, and takes the canary back when it does surely worse or
+        its breaker opens."""
         return Watch(self, role, guard or Guard(), breaker)
 
     def close(self) -> None:
@@ -139,17 +139,9 @@ class Registry:
         if isinstance(self._roles, StoredRoles):
             self._roles.close()
 
-    def _choose(self, name: str, key: str | None) -> Pick:
-        role = self.role(name)
-        if role.canary is None:
-            return Pick(name, "production", role.production)
-        if key is not None:
-            return pick_at(name, role, point_of(name, role.salt, key), "sticky")
-        return pick_at(name, role, random.random(), "drawn")  # noqa: S311 - not a secret; the pick is recorded
-
     def _there(self, role: str, entry: Entry | None) -> Entry:
         if entry is None:
-            raise UnknownRole(role, place=self.place, known=())
+            raise UnknownRole(role, place=self.place, known=tuple(self.entries()))
         return entry
 
     def _change(self, role: str, verb: str, after: Any, because: str, by: str | None) -> Change:
@@ -177,6 +169,8 @@ def _arm(given: str | Arm | None) -> Arm:
 
 
 def _user() -> str:
+    import getpass  # noqa: PLC0415 - for those who change a role
+
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # a container without a user of that number

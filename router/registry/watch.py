@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from router.errors import RegistryError
 from router.registry.entry import Pick, Role
 from router.registry.policy import Guard, Tally, Verdict, judge
 from tracer import current
+from tracer.errors import StoreError
+from tracer.guard import report
 
 if TYPE_CHECKING:
     from router.breaker import Breaker
@@ -57,8 +60,15 @@ class Watch:
             state = None if self._breaker is None else self._breaker.state
             verdict = judge(*self.tallies.values(), self._guard, breaker=state)
         if verdict.action == "rollback":
-            self._registry.rollback_if(self._name, role, because=verdict.reason)
+            self._take_back(role, verdict.reason)
         return verdict
+
+    def _take_back(self, role: Role, reason: str) -> None:
+        try:
+            self._registry.rollback_if(self._name, role, because=reason)
+        except (RegistryError, StoreError, OSError) as error:
+            # the work itself went as it went; the next outcome tries again
+            report(f"take back the canary of {self._name}", error)
 
 
 def _is_of(pick: Pick, role: Role) -> bool:
