@@ -109,8 +109,11 @@ class CircuitOpen(RouterError):
         self.name = name
         self.retry_after_s = retry_after_s
         self.reason = reason
-        why = f" ({reason})" if reason else ""
-        super().__init__(f"the circuit of {name} is open{why}: try again in {retry_after_s:.1f} s, or another target")
+        super().__init__(name, retry_after_s, reason)
+
+    def __str__(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return f"the circuit of {self.name} is open{why}: try again in {self.retry_after_s:.1f} s, or another target"
 
 
 class RegistryError(RouterError):

@@ -43,9 +43,13 @@ class Permit:
         """The target did what it should."""
         self._report(Succeeded(self._epoch))
 
-    def failed(self, reason: str = "") -> None:
-        """The target did not; ``reason`` is shown with the open circuit."""
-        self._report(Failed(self._epoch, reason))
+    def failed(self, reason: str | Exception = "") -> None:
+        """The target did not; ``reason`` is shown with the open circuit. An exception is held against the target only
+        where the breaker counts it."""
+        if isinstance(reason, Exception):
+            self.ended(reason)
+        else:
+            self._report(Failed(self._epoch, reason))
 
     def abandoned(self) -> None:
         """The call says nothing about the target: it was cancelled, or never got there."""

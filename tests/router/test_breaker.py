@@ -111,6 +111,14 @@ class TestWhatCounts:
         self.ends_with(one, error())
         assert one.admit().state == "half-open"
 
+    def test_decides_about_an_exception_that_is_handed_over(self, clock):
+        one = breaker(clock, trip=Consecutive(1), counts=TimeoutError)
+        one.admit().failed(ValueError("400"))
+        assert one.state == "closed"
+        one.admit().failed(TimeoutError())
+        with pytest.raises(CircuitOpen, match="TimeoutError"):
+            one.admit()
+
     def test_is_what_a_block_says_itself_whatever_it_ends_with(self, clock):
         one = breaker(clock, trip=Consecutive(1))
         with one.admit() as permit:

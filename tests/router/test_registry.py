@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -87,7 +88,7 @@ class TestARegistry:
             each.join()
         changes = registry.history("draft")
         assert len(changes) == 11
-        assert all(later.before == earlier.after for earlier, later in zip(changes, changes[1:], strict=False))
+        assert all(later.before == earlier.after for earlier, later in itertools.pairwise(changes))
 
     @pytest.mark.parametrize("verb", ["pick", "promote", "rollback", "history"])
     def test_says_which_role_it_does_not_have_and_which_it_has(self, registry, verb):
@@ -191,7 +192,8 @@ class TestAStore:
             registry.close()
 
 
-ROLES = None
+#: The registry of the test, which the workflows below use.
+ROLES: list[Registry] = []
 
 
 @step(kind="llm")
@@ -201,18 +203,17 @@ def ask(target: str) -> str:
 
 @workflow
 def answer(user: str | None = None) -> str:
-    assert ROLES is not None
-    return ask(ROLES.pick("draft", user).target)
+    return ask(ROLES[0].pick("draft", user).target)
 
 
 @pytest.fixture
 def roles(tmp_path):
     """A role of two arms, in a file that the workflow's module uses."""
-    global ROLES
-    ROLES = Registry(tmp_path / "roles.toml")
-    ROLES.set("draft", production="a", canary="b", share=50)
-    yield ROLES
-    ROLES = None
+    made = Registry(tmp_path / "roles.toml")
+    made.set("draft", production="a", canary="b", share=50)
+    ROLES.append(made)
+    yield made
+    ROLES.clear()
 
 
 class TestWhatATraceSaysOfAPick:
@@ -295,8 +296,7 @@ def who(name: str) -> str:
 
 @workflow
 def answers_for(name: str) -> str:
-    assert ROLES is not None
-    return ask(ROLES.pick("draft", who(name)).target)
+    return ask(ROLES[0].pick("draft", who(name)).target)
 
 
 class TestAWatch:
@@ -351,9 +351,8 @@ BREAKER = Breaker("b", trip=Consecutive(1))
 
 @workflow
 def watched() -> str:
-    assert ROLES is not None
     BREAKER.admit().failed("429")
-    ROLES.watch("draft", breaker=BREAKER).saw(ROLES.pick("draft"))
+    ROLES[0].watch("draft", breaker=BREAKER).saw(ROLES[0].pick("draft"))
     BREAKER._circuit.become(Breaker("fresh")._circuit.state)
     return "done"
 
