@@ -12,7 +12,9 @@ import threading
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Literal, Self
+from weakref import WeakValueDictionary
 
+from router.forks import tell_of_forks
 from tracer.errors import StoreError
 from tracer.guard import report, swallow
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 
 #: The new value for the one that is there now (None: there is none); None leaves it as it is.
 Change = Callable[[Any], Any]
-#: ``away``: the store could not be asked in time. The change is made when it can be.
-Outcome = Literal["changed", "left", "away"]
+#: ``late``: the store has not answered in time; ``away``: it can't be asked. In both cases the change waits.
+Outcome = Literal["changed", "left", "late", "away"]
 
 INTERVAL_S = 0.5
 #: How often a change is tried anew when another process was first.
@@ -37,7 +39,7 @@ class _Wish:
         self.name = name
         self.change = change
         self.done = done
-        self.outcome: Outcome = "away"
+        self.outcome: Outcome = "late"
         self.ended = threading.Event()
 
 
@@ -53,10 +55,13 @@ class Mirror:
         self._prefix = prefix
         self._interval_s = interval_s
         self._seen: dict[str, Shared] = {}
-        self._begin()
+        #: How many have it: the last one to close it ends its thread.
+        self.users = 1
+        self.forked()
+        tell_of_forks(self)
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
+    def forked(self) -> None:
+        """Begin, or in a forked child begin anew: the parent's thread is not here."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wishes: list[_Wish] = []
@@ -65,16 +70,24 @@ class Mirror:
         self._closed = False
 
     def close(self) -> None:
-        """Let go of the store. What was seen last can still be asked for."""
-        self._closed = True
+        """Let go of the store, as the last one who has it. What was seen last can still be asked for."""
+        with _lock:
+            self.users -= 1
+            if self.users > 0:
+                return
+            self._closed = True
         self._wake.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     def seen(self) -> dict[str, Shared]:
         """The values as they were seen last, by name without the prefix; not to be changed. No query."""
-        if self._thread is None or self._pid != os.getpid():
+        if self._thread is None:
             self._start()
         return self._seen
 
@@ -107,8 +120,6 @@ class Mirror:
     # -- the thread ------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._pid != os.getpid():
-            self._begin()
         with self._lock:
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(
@@ -157,6 +168,7 @@ class Mirror:
         if not is_newest:
             wish.done()
         for each in waiting:
+            each.outcome = "away"
             each.ended.set()
 
     def _take(self, found: dict[str, Shared]) -> None:
@@ -168,6 +180,34 @@ class Mirror:
         }
         if newer:
             self._seen = {**self._seen, **newer}
+
+
+_mirrors: WeakValueDictionary[tuple[str, str], Mirror] = WeakValueDictionary()
+# Guards the table above, and who has what of it.
+_lock = threading.Lock()
+
+
+def mirror_of(place: Store | str | Path | None, prefix: str) -> Mirror:
+    """The mirror that all have who ask for the same store: one thread, however many breakers there are."""
+    from tracer import recorder  # noqa: PLC0415 - for those who share
+
+    where = recorder.current_config().database_url if place is None else place
+    key = str(where) if isinstance(where, str | Path) else f"open:{id(where)}"
+    with _lock:
+        found = _mirrors.get((key, prefix))
+        if found is None or found.is_closed:
+            found = _mirrors[key, prefix] = Mirror(where, prefix)
+        else:
+            found.users += 1
+        return found
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _follow(mirror_ref: weakref.ref[Mirror], wake: threading.Event) -> None:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Callable, Self, TypeVar, cast
 
 from router.breaker.circuit import Circuit, Clock, Turn, monotonic
 from router.breaker.record import Admission, admission, changed, copy_of
-from router.breaker.sharing import PREFIX, SharedCircuit
+from router.breaker.sharing import SharedCircuit
 from router.breaker.state import Abandoned, Closed, Event, Failed, Name, Rules, Succeeded
 from router.breaker.trips import Consecutive, Trip
 from router.errors import CircuitOpen
-from router.mirror import Mirror
 
 if TYPE_CHECKING:
     from tracer.store import Store
@@ -115,8 +114,9 @@ class Breaker:
         self._counts = counts
         self._clock = clock
         self._rules = Rules(trip or Consecutive(), open_s, probe_s)
-        self._mirror = None if shared is None or shared is False else Mirror(_place(shared), PREFIX)
-        self._circuit = self._own() if self._mirror is None else SharedCircuit(name, self._rules, clock, self._mirror)
+        self._circuit = self._own()
+        if shared is not None and shared is not False:
+            self._circuit = SharedCircuit(name, self._rules, clock, _place(shared))
 
     def admit(self) -> Permit:
         """Leave for one call. Raises CircuitOpen."""
@@ -146,8 +146,8 @@ class Breaker:
 
     def close(self) -> None:
         """Let go of the store. The circuit stays, as this process's own."""
-        if self._mirror is not None:
-            self._mirror.close()
+        if isinstance(self._circuit, SharedCircuit):
+            self._circuit.close()
 
     def __call__(self, function: F) -> F:
         """The function behind this breaker: CircuitOpen is raised in place of a call that would not be let through."""

@@ -7,6 +7,7 @@ import time
 from typing import Callable, NamedTuple
 
 from router.breaker.state import Ask, Closed, Event, Rules, State, admits
+from router.forks import tell_of_forks
 
 #: Seconds, on a clock that never goes back.
 Clock = Callable[[], float]
@@ -43,6 +44,10 @@ class Circuit:
         self.clock = clock
         self._lock = threading.Lock()
         self._state: State = Closed(0, rules.trip.empty())
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        self._lock = threading.Lock()
 
     @property
     def state(self) -> State:

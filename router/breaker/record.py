@@ -7,6 +7,7 @@ copy is ever shared with another process, or with the next replay.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Any, Callable
@@ -83,6 +84,14 @@ def _answer(circuit: Circuit, turn: Turn) -> dict[str, Any]:
 _copies: WeakKeyDictionary[Any, WeakKeyDictionary[Any, Copy]] = WeakKeyDictionary()
 # Guards the table above.
 _lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def copy_of(breaker: Any, make: Callable[[], Circuit]) -> Copy | None:

@@ -2,8 +2,8 @@
 
 Transitions are shared, counts are not: each process counts its own calls. A trip is told in passing and reaches the
 others within half a second. The right to probe is claimed before the probe goes out, so one process has it; that is
-the only call that waits for the store, and no longer than ``_CLAIM_S``. While the store is away every process goes on
-with the circuit it has.
+the only call that waits for the store, and no longer than ``_CLAIM_S``: if the answer is late, the next call is the
+probe. While the store is away every process goes on with the circuit it has.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import os
 import socket
 import time
 import uuid
-from typing import Any, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
 
 from router.breaker.circuit import Circuit, Clock, Turn
-from router.breaker.state import Ask, Closed, Event, HalfOpen, Rules, State, retold
-from router.mirror import Mirror
+from router.breaker.state import Abandoned, Ask, Closed, Event, HalfOpen, Rules, State, retold
+from router.mirror import Mirror, mirror_of
+
+if TYPE_CHECKING:
+    from tracer.store import Store
 
 PREFIX = "breaker:"
 _CLAIM_S = 0.25
@@ -30,11 +34,18 @@ class SharedCircuit(Circuit):
     """A circuit whose transitions other processes follow, as it follows theirs. ``wall_ns`` is the time of day."""
 
     def __init__(
-        self, name: str, rules: Rules, clock: Clock, mirror: Mirror, *, wall_ns: Callable[[], int] = time.time_ns
+        self,
+        name: str,
+        rules: Rules,
+        clock: Clock,
+        place: Store | str | Path | None,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         super().__init__(rules, clock)
         self._name = name
-        self._mirror = mirror
+        self._place = place
+        self._has: Mirror | None = None
         self._wall_ns = wall_ns
         self._id = uuid.uuid4().hex[:8]
         #: The newest version of the shared value that this circuit has followed.
@@ -42,6 +53,27 @@ class SharedCircuit(Circuit):
         #: Own transitions that the store does not have yet: until then nothing older is followed.
         self._untold = 0
         self._asked_before = False
+
+    def forked(self) -> None:
+        super().forked()
+        self._untold = 0  # what still waited is the parent's to tell
+
+    def close(self) -> None:
+        """Let go of the store; the circuit goes on as this process's own."""
+        if self._has is not None:
+            self._has.close()
+
+    @property
+    def _mirror(self) -> Mirror:
+        """Looked for at the first call: where the store is may be configured after the breaker is made."""
+        if self._has is None:
+            mirror = mirror_of(self._place, PREFIX)
+            with self._lock:
+                if self._has is None:
+                    self._has = mirror
+            if self._has is not mirror:
+                mirror.close()
+        return self._has
 
     @property
     def state(self) -> State:
@@ -52,9 +84,14 @@ class SharedCircuit(Circuit):
         for _ in range(_CLAIMS):
             self._catch_up()
             turn = super().ask()
-            is_probe = isinstance(turn.after, HalfOpen) and turn.admits
-            if not is_probe or self._tell(turn.after, wait_s=_CLAIM_S) != "left":
+            if not (isinstance(turn.after, HalfOpen) and turn.admits):
                 return turn
+            outcome = self._tell(turn.after, wait_s=_CLAIM_S)
+            if outcome in {"changed", "away"}:
+                return turn
+            if outcome == "late":  # perhaps another process is the one: the next call will know
+                super().report(Abandoned(turn.after.epoch))
+                break
             # Another process probes, or has closed the circuit: what it said has been read now.
             self._catch_up(is_told_off=True)
         state = self._state

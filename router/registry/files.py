@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping
 
 from router.errors import RegistryError
+from router.forks import tell_of_forks
 from router.registry.entry import Change, Entry, Role
 from tracer.guard import report
 
@@ -41,6 +42,10 @@ class FileRoles:
         self._state: _State | None = None
         self._roles: dict[str, Role] = {}
         self._has_read = False
+        self._lock = threading.Lock()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
         self._lock = threading.Lock()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, Callable
 
@@ -16,6 +17,14 @@ LookUp = Callable[[str], Role]
 _steps: dict[str, Callable[[Any, str, str | None], Pick]] = {}
 # Guards the tags of roots, which several threads may add to.
 _lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class _Picking:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from router.errors import RegistryError
-from router.mirror import Mirror, opened
+from router.mirror import Mirror, mirror_of, opened
 from router.registry.entry import Change, Entry, Role
 from tracer.guard import report
 
@@ -26,10 +26,17 @@ class StoredRoles:
 
     def __init__(self, place: Store | str | Path | None) -> None:
         self._place = place
-        self._mirror = Mirror(place, PREFIX)
+        self._has: Mirror | None = None
         self._roles: dict[str, tuple[int, Role]] = {}
         #: Why a role as it is now can't be read; None where all can.
         self.problem: str | None = None
+
+    @property
+    def _mirror(self) -> Mirror:
+        """Looked for at the first pick: where the store is may be configured after the registry is made."""
+        if self._has is None:
+            self._has = mirror_of(self._place, PREFIX)
+        return self._has
 
     @property
     def place(self) -> str:
@@ -64,7 +71,9 @@ class StoredRoles:
         raise RegistryError(f"the role {name} is changed by others again and again: try once more")
 
     def close(self) -> None:
-        self._mirror.close()
+        if self._has is not None:
+            self._has.close()
+            self._has = None
 
     def _known(self) -> dict[str, tuple[int, Role]]:
         seen = self._mirror.seen()

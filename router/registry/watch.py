@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from router.errors import RegistryError
+from router.forks import tell_of_forks
 from router.registry.entry import Pick, Role
 from router.registry.policy import Guard, Tally, Verdict, judge
 from tracer import current
@@ -34,6 +35,10 @@ class Watch:
         self._breaker = breaker
         self._role: Role | None = None
         self._tallies: dict[str, Tally] = {}
+        self._lock = threading.Lock()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
         self._lock = threading.Lock()
 
     @property

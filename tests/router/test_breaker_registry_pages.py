@@ -20,7 +20,7 @@ def examples():
             yield pytest.param(block, printed, id=f"{page}-{number}")
 
 
-@pytest.mark.parametrize(("block", "printed"), examples())
+@pytest.mark.parametrize(("block", "printed"), list(examples()))
 def test_an_example_prints_what_it_says(block, printed, project: Project):  # noqa: F811 - the fixture
     done = project.python(block)
     assert done.stderr == ""
