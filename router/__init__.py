@@ -8,14 +8,14 @@ from router.breaker import Breaker, Consecutive, Permit, Rate
 from router.confidence import Bands, Choice
 from router.errors import (
     AllTargetsFailed,
+    CircuitOpen,
     GuardrailFailed,
     InvalidWorkflow,
     NoBranch,
     NotReached,
     OutputRejected,
-    RouterError,
-    CircuitOpen,
     RegistryError,
+    RouterError,
     UnknownRole,
 )
 from router.escalation import Escalation

@@ -14,6 +14,7 @@ RouterError
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self, Sequence
 
 
@@ -128,8 +129,12 @@ class UnknownRole(RegistryError):
 
     def __init__(self, role: str, *, place: str, known: Sequence[str]) -> None:
         self.role = role
+        self.place = place
         self.known = tuple(sorted(known))
         names = ", ".join(self.known) or "none"
         super().__init__(
             f"no role {role!r} in {place} (it has {names}); make it with: playhead roles set {role} --production MODEL"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), self.role, place=self.place, known=self.known), ()

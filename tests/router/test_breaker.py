@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from router import Breaker, CircuitOpen, Consecutive, OutputRejected, Rate
+from router import Breaker, CircuitOpen, Consecutive, OutputRejected, Rate, UnknownRole
 from router.breaker.record import BREAKERS
 from tracer import workflow
 
@@ -46,6 +47,15 @@ class TestABreaker:
         why = "2 failures in a row, the last one: timeout"
         assert str(raised.value) == f"the circuit of a is open ({why}): try again in 6.0 s, or another target"
         assert one.state == "open"
+
+    @pytest.mark.parametrize(
+        "error",
+        [CircuitOpen("a", 6.0, "why"), UnknownRole("draught", place="roles.toml", known=["draft"])],
+        ids=["breaker", "registry"],
+    )
+    def test_and_a_registry_raise_what_comes_through_another_process_whole(self, error):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
     def test_tells_the_probe_from_other_calls(self, clock):
         one = breaker(clock)
