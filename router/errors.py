@@ -3,11 +3,11 @@
 RouterError
 ├── AllTargetsFailed     every target of a fallback failed (an ExceptionGroup of what each one raised)
 ├── OutputRejected       a target answered, and the caller's check refused the answer
+├── CircuitOpen          a breaker lets no call through now
 ├── GuardrailFailed      a text broke a rule
 ├── InvalidWorkflow      a workflow on paper can't run: what is wrong with it, and where it was declared
 ├── NoBranch             a route decided for what no branch of it is for
 ├── NotReached           a bounded repeat came to its end, and what it was for was not reached
-├── CircuitOpen          a breaker lets no call through now
 └── RegistryError        the registry of roles can't be read, or can't become what it was told to
     └── UnknownRole      it has no role of that name
 """
@@ -39,6 +39,20 @@ class GuardrailFailed(RouterError):
         self.offence = offence
         self.text = text
         super().__init__(f"broke the rule {rule!r}: {offence}")
+
+
+class CircuitOpen(RouterError):
+    """The breaker ``name`` lets no call through; after ``retry_after_s`` seconds it may let one try."""
+
+    def __init__(self, name: str, retry_after_s: float, reason: str = "") -> None:
+        self.name = name
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+        super().__init__(name, retry_after_s, reason)
+
+    def __str__(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return f"the circuit of {self.name} is open{why}: try again in {self.retry_after_s:.1f} s, or another target"
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):
@@ -101,20 +115,6 @@ class NotReached(RouterError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.times, self.last, self.place)
-
-
-class CircuitOpen(RouterError):
-    """The breaker ``name`` lets no call through; after ``retry_after_s`` seconds it may let one try."""
-
-    def __init__(self, name: str, retry_after_s: float, reason: str = "") -> None:
-        self.name = name
-        self.retry_after_s = retry_after_s
-        self.reason = reason
-        super().__init__(name, retry_after_s, reason)
-
-    def __str__(self) -> str:
-        why = f" ({self.reason})" if self.reason else ""
-        return f"the circuit of {self.name} is open{why}: try again in {self.retry_after_s:.1f} s, or another target"
 
 
 class RegistryError(RouterError):
