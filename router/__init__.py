@@ -3,6 +3,7 @@
 Every decision is a recorded step of the trace it is made in.
 """
 
+from router.breaker import Breaker, Consecutive, Permit, Rate
 from router.client import Reply, Spoken, SpokenAsync, Token, ask, ask_async, ask_stream, ask_stream_async
 from router.confidences import Agreement, Confidence, Guess, agreement, from_classifier, from_logprobs, stated
 from router.deciding.bands import Bands, Choice
@@ -39,10 +40,12 @@ from router.errors import (
     OutputRejected,
     PromptTooLong,
     ProviderError,
+    RegistryError,
     RouterError,
     StreamBroke,
     TooLongToReduce,
     Undecided,
+    UnknownRole,
 )
 from router.escalation import Escalation
 from router.flow import Answered, Attempt, Failed
@@ -80,6 +83,7 @@ from router.guardrails import (
 )
 from router.limits import budget, calls_left, check_limits, deadline, spend, time_left, usd_left
 from router.paper import Workflow
+from router.registry import Arm, Guard, Pick, Registry, Role
 from router.retry import Retry
 from router.router import Router, retrying
 from router.sdk import without_sdk_retries
@@ -94,10 +98,12 @@ __all__ = [
     "AllTargetsFailed",
     "AnswerLimit",
     "Answered",
+    "Arm",
     "AsksForJson",
     "Attempt",
     "Bands",
     "Bans",
+    "Breaker",
     "BudgetExceeded",
     "CallFailed",
     "CallTimedOut",
@@ -110,11 +116,13 @@ __all__ = [
     "CircuitOpen",
     "Cite",
     "Confidence",
+    "Consecutive",
     "Count",
     "DeadlineExceeded",
     "Escalation",
     "Failed",
     "Forbids",
+    "Guard",
     "GuardrailFailed",
     "Guardrails",
     "Guess",
@@ -137,16 +145,22 @@ __all__ = [
     "OutputRejected",
     "Parses",
     "Part",
+    "Permit",
+    "Pick",
     "Prompt",
     "PromptTokens",
     "PromptTooLong",
     "ProviderError",
     "Quotes",
+    "Rate",
     "Reduced",
+    "Registry",
+    "RegistryError",
     "Repaired",
     "Reply",
     "Restarted",
     "Retry",
+    "Role",
     "Router",
     "RouterError",
     "Rule",
@@ -164,6 +178,7 @@ __all__ = [
     "TooLongToReduce",
     "Typed",
     "Undecided",
+    "UnknownRole",
     "Verdict",
     "Voted",
     "When",

@@ -23,11 +23,14 @@ RouterError
 ├── NotAskable           a target can't be asked this, or not by us
 ├── InvalidAnswer        an answer that is not of the type that was asked for
 ├── NoConfidence         a confidence that can't be told from what there is
-└── Undecided            a vote that nobody won
+├── Undecided            a vote that nobody won
+└── RegistryError        the registry of roles can't be read, or can't become what it was told to
+    └── UnknownRole      it has no role of that name
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self, Sequence
 
 
@@ -203,15 +206,17 @@ class Undecided(RouterError):
 
 
 class CircuitOpen(RouterError):
-    """The breaker ``name`` lets no call through; a probe may be let through in ``retry_after_s`` seconds."""
+    """The breaker ``name`` lets no call through; after ``retry_after_s`` seconds it may let one try."""
 
-    def __init__(self, name: str, retry_after_s: float) -> None:
-        super().__init__(name, retry_after_s)
+    def __init__(self, name: str, retry_after_s: float, reason: str = "") -> None:
         self.name = name
         self.retry_after_s = retry_after_s
+        self.reason = reason
+        super().__init__(name, retry_after_s, reason)
 
     def __str__(self) -> str:
-        return f"the circuit of {self.name} is open: try again in {self.retry_after_s:.1f} s"
+        why = f" ({self.reason})" if self.reason else ""
+        return f"the circuit of {self.name} is open{why}: try again in {self.retry_after_s:.1f} s, or another target"
 
 
 class LimitExceeded(RouterError):
@@ -294,3 +299,26 @@ class NotReached(RouterError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.name, self.times, self.last, self.place)
+
+
+class RegistryError(RouterError):
+    """The registry of roles can't be read, or can't be changed in this way."""
+
+    #: What the command line ends with: wrong use.
+    exit_code = 2
+
+
+class UnknownRole(RegistryError):
+    """The registry at ``place`` has no role ``role``."""
+
+    def __init__(self, role: str, *, place: str, known: Sequence[str]) -> None:
+        self.role = role
+        self.place = place
+        self.known = tuple(sorted(known))
+        names = ", ".join(self.known) or "none"
+        super().__init__(
+            f"no role {role!r} in {place} (it has {names}); make it with: playhead roles set {role} --production MODEL"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), self.role, place=self.place, known=self.known), ()

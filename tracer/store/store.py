@@ -17,13 +17,14 @@ from tracer.errors import AmbiguousTrace, StoreError, StoreUnreachable, TraceNot
 from tracer.events import Event
 from tracer.model import PayloadRef, Status, Trace, TraceSummary
 from tracer.store import engine as engines
-from tracer.store import index, read, repricing, shared, totals, upgrade, write
+from tracer.store import index, read, repricing, shared, tagged, totals, upgrade, write
 from tracer.store.check import Checked, check
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
 from tracer.store.shared import Shared
 from tracer.store.statements import upsert
 from tracer.store.tables import journal_positions, model_calls, packs, payloads, processes, steps, traces
+from tracer.store.tagged import Tagged
 from tracer.store.texts import plain
 from tracer.tail import KEEP_ALL, Keep
 
@@ -201,6 +202,13 @@ class Store:
             owners = Owners(connection, self._alive)
             query = select(*read.SUMMARY).where(*self._conditions(connection, found, owners, is_indexed=is_indexed))
             return self._page(connection, query, owners, limit=limit, before=before)
+
+    def tagged(self, tag: str, found: Filter = _ALL) -> list[Tagged]:
+        """The steps of the filter's traces that have this tag, in the order they began."""
+        is_indexed = self._index_for(found)
+        with engines.reading(self._engine) as connection:
+            wanted = self._conditions(connection, found, Owners(connection, self._alive), is_indexed=is_indexed)
+            return tagged.read(connection, tag, wanted)
 
     def replays_of(self, trace_id: str, *, limit: int = 50) -> list[TraceSummary]:
         """The replays of a trace, newest first."""
