@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.backtest.intervals import Z, difference, mcnemar, share
+from tracer.stats.intervals import Z, difference, mcnemar, share
 
 counts = st.integers(1, 500).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
 
