@@ -15,7 +15,7 @@ from tracer.stats.measure import BY
 @click.option("--compare", metavar="SIDES", help="Two sides: before:DATE, version:A,B, arm:ROLE or arm:ROLE,A,B.")
 @click.option("--passing", type=float, default=0.5, show_default=True, help="A score is right from this number on.")
 @as_json
-def stats_command(
+def stats_command(  # noqa: PLR0913 - the options of one command
     *, by: str, workflow: str | None, since: str | None, compare: str | None, passing: float, as_json: bool
 ) -> None:
     """Say how often runs complete, fail, fall back, escalate and retry; how long they take and what of that is the

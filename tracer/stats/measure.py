@@ -198,9 +198,9 @@ def covered_ns(intervals: list[tuple[int, int]], begin_ns: int, end_ns: int) -> 
     """How much of the time from begin to end lies in at least one of the intervals."""
     total, until = 0, begin_ns
     for began, ended in sorted(intervals):
-        stop = min(ended, end_ns)
-        if stop > until:
-            total += stop - max(began, until)
+        start, stop = max(began, until), min(ended, end_ns)
+        if stop > start:
+            total += stop - start
             until = stop
     return total
 
