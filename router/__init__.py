@@ -22,6 +22,7 @@ from router.errors import (
     PromptTooLong,
     RouterError,
     TooLongToReduce,
+    TuningError,
 )
 from router.escalation import Escalation
 from router.guardrails import (
@@ -58,6 +59,7 @@ from router.guardrails import (
 )
 from router.paper import Workflow
 from router.trace import escalate, fallback, fallback_async, route
+from router.tuning.tune import Tuning, tune
 from tracer.catalogue import FREE, Catalogue, Target
 
 __all__ = [
@@ -108,6 +110,8 @@ __all__ = [
     "Temperature",
     "TokenLimit",
     "TooLongToReduce",
+    "Tuning",
+    "TuningError",
     "Typed",
     "Verdict",
     "Workflow",
@@ -133,4 +137,5 @@ __all__ = [
     "route",
     "split",
     "tokenizer",
+    "tune",
 ]

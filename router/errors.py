@@ -10,7 +10,8 @@ RouterError
 ├── PromptTooLong        a prompt is longer than its target takes: it was not sent
 ├── ChunkFailed          one chunk of a document could not be worked on
 ├── TooLongToReduce      the parts of a document don't fit the window, and can't be brought to
-└── MissingExtra         something optional is not installed
+├── MissingExtra         something optional is not installed
+└── TuningError          what is recorded does not hold what a threshold is tuned by
 """
 
 from __future__ import annotations
@@ -85,6 +86,13 @@ class MissingExtra(RouterError):
         self.library = library
         self.extra = extra
         super().__init__(f'{what} needs {library}, which is not installed: pip install "playhead[{extra}]"')
+
+
+class TuningError(RouterError):
+    """What is recorded, or what was asked for, does not do to tune a threshold."""
+
+    #: Of the command line: wrong use.
+    exit_code = 2
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -81,6 +81,8 @@ PUBLIC = {
         "Temperature",
         "TokenLimit",
         "TooLongToReduce",
+        "Tuning",
+        "TuningError",
         "Typed",
         "Verdict",
         "Workflow",
@@ -106,6 +108,7 @@ PUBLIC = {
         "route",
         "split",
         "tokenizer",
+        "tune",
     ],
     "replay": [
         "Cell",

@@ -38,10 +38,10 @@ _RIGHT, _BOTH = 1.0, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What a threshold would have come to. Where it is not ``identified``, ``why_not`` says what was not seen, and there
-    is no estimate. ``effective`` is how many runs, each seen with certainty, would say as much (L. Kish, "Survey
-    Sampling" (1965), 11.7). ``escalated`` is the share of runs that ask the dear one. ``cost`` is per run, in billionths
-    of a dollar; unknown where a price is."""
+    """What a threshold would have come to. Where it is not ``identified``, ``why_not`` says what was not seen, and
+    there is no estimate. ``effective`` is how many runs, each seen with certainty, would say as much (L. Kish, "Survey
+    Sampling" (1965), 11.7). ``escalated`` is the share of runs that ask the dear one. ``cost`` is per run, in
+    billionths of a dollar; unknown where a price is."""
 
     accept: float
     quality: Estimate
@@ -118,9 +118,7 @@ def _grid(observed: Sequence[Observed]) -> tuple[float, ...]:
 def _point(observed: Sequence[Observed], accept: float, *, with_cheap: bool) -> Point:
     asks = [run.confidence < accept for run in observed]
     escalated = sum(asks) / len(asks)
-    weights = [1.0 if not ask else run.asked / run.propensity if run.asked else 0.0 for run, ask in zip(observed, asks)]  # noqa: B905
-    square = math.fsum(weight * weight for weight in weights)
-    effective = math.fsum(weights) ** 2 / square if square else 0.0
+    effective = _effective(observed, asks)
     why_not = _why_not(observed, asks)
     if why_not is not None:
         return Point(accept, UNKNOWN, UNKNOWN, escalated, effective, why_not)
@@ -134,6 +132,14 @@ def _point(observed: Sequence[Observed], accept: float, *, with_cheap: bool) -> 
         escalated=escalated,
         effective=effective,
     )
+
+
+def _effective(observed: Sequence[Observed], asks: Sequence[bool]) -> float:
+    weights = [
+        1 / run.propensity if ask and run.asked else float(not ask) for run, ask in zip(observed, asks, strict=True)
+    ]
+    square = math.fsum(weight * weight for weight in weights)
+    return math.fsum(weights) ** 2 / square if square else 0.0
 
 
 def _why_not(observed: Sequence[Observed], asks: Sequence[bool]) -> str | None:
