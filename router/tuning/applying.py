@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Mapping
 
 from router.errors import TuningError
@@ -32,5 +33,14 @@ def apply(store: Store, role: str, accept: float, *, share: float = 10.0) -> dic
         if found.value.get("canary"):
             raise TuningError(f"the role {role} has a canary already: promote it or roll it back first")
         entry = with_canary(found.value, accept, share)
+        entry["history"] = [*found.value.get("history", ()), _change(found.value, entry, accept)]
         if store.share(name, entry, version=found.version):
             return entry
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any], accept: float) -> dict[str, Any]:
+    """What was changed, as the history of a role holds it."""
+    plain = [{name: value for name, value in entry.items() if name != "history"} for entry in (before, after)]
+    because = f"accept {accept:.4g} is what the recorded runs recommend"
+    told = {"at_ns": time.time_ns(), "by": "playhead tune", "verb": "set", "because": because}
+    return {**told, "from": plain[0], "to": plain[1]}
