@@ -65,7 +65,8 @@ def record(home: Path, asked: list[Row], *, explore: float) -> Tuning:
 
 
 def tuned() -> Tuning:
-    tracer.flush()
+    if not tracer.flush(timeout_s=300):
+        sys.exit("the store does not keep up: half a week would be half the truth")
     return tune("solve", "cascade", scorer=SCORER, quality_floor=FLOOR)
 
 
@@ -73,7 +74,6 @@ def fill(told: Tuning, number: int) -> Tuning:
     """What ``playhead tune --fill`` does."""
     runs = unseen(told.observed)
     replays = shadow(drawn(runs, number, seed=1), told.place, told.dear, 10.0)
-    tracer.flush()
     with open_reading() as store:
         made = Shadow(len(runs), max(run.started_ns for run in told.observed), replays)
         keep(store, told.workflow, told.step, "first", made)
@@ -121,7 +121,9 @@ def main() -> None:
     for title, week in (("explored a fifth", some), ("explored nothing", none), ("filled by a shadow replay", filled)):
         # on the same thresholds, which are confidences of the same answers
         held, identified, of = holds(week.curve, both.curve)
-        print(f"\n{title}: {identified} of {of} thresholds identified, {held} of them hold what the first week says")
+        print(
+            f"\n{title}, {week.curve.runs} runs: {identified} of {of} thresholds identified, {held} of them hold what the first week says"
+        )
         end = week.curve.dear_alone
         print(f"  dear alone: {end.why_not or f'{end.quality.value:.1%} ({_low(end):.1%} to {_high(end):.1%})'}")
     if told.plot is not None:

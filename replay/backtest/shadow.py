@@ -28,8 +28,8 @@ def shadow(traces: Sequence[str], step: str, model: str, budget_usd: float) -> M
         asked = {trace_id: replay_id for trace_id, replay_id in found.items() if _asked(store.trace(replay_id))}
     if found and not asked:
         raise PlanError(
-            f"the replays of {len(found)} traces asked no other model in {step}: what answers there sends no request that "
-            f"could go to {model} instead"
+            f"the replays of {len(found)} traces asked no other model in {step}: what answers there sends no request "
+            f"that could go to {model} instead"
         )
     return asked
 

@@ -95,7 +95,8 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
     found = Filter.parse({"workflow": workflow, **({"since": since} if since else {})})
     wanted = Wanted(found, step, limit, cheap, dear)
     if store is None:
-        flush()
+        if not flush():
+            raise TuningError("what this process recorded is not all in the store yet: try again, or playhead doctor")
         with open_reading() as opened:
             reading = read(opened, wanted, asks)
     else:
