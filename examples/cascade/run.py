@@ -121,9 +121,8 @@ def main() -> None:
     for title, week in (("explored a fifth", some), ("explored nothing", none), ("filled by a shadow replay", filled)):
         # on the same thresholds, which are confidences of the same answers
         held, identified, of = holds(week.curve, both.curve)
-        print(
-            f"\n{title}, {week.curve.runs} runs: {identified} of {of} thresholds identified, {held} of them hold what the first week says"
-        )
+        print(f"\n{title}, {week.curve.runs} runs: {identified} of {of} thresholds identified, ", end="")
+        print(f"{held} of them hold what the first week says")
         end = week.curve.dear_alone
         print(f"  dear alone: {end.why_not or f'{end.quality.value:.1%} ({_low(end):.1%} to {_high(end):.1%})'}")
     if told.plot is not None:
