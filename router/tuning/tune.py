@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Mapping
 
 from router.errors import TuningError
-from router.tuning.curve import Curve, Point, curve
-from router.tuning.observed import Observed
-from router.tuning.recommend import Recommendation, above_floor, within_budget
 from router.tuning.scoring import Scorer, scorer_of
 
 if TYPE_CHECKING:
+    from router.tuning.curve import Curve, Point
+    from router.tuning.observed import Observed
+    from router.tuning.recommend import Recommendation
     from tracer.store import Store
 
 _NUSD = 10**9
@@ -84,7 +84,9 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
     that answered. ``cheap`` and ``dear`` name the steps that answered where they are not below the router's, under the
     names of its candidates. Read is the configured store, or ``store``. Raises TuningError, StoreError or ConfigError.
     """
-    from router.tuning.reading import Wanted, read  # noqa: PLC0415 - so that import router needs no database library
+    # Here, so that `import router` needs neither a database library nor statistics.
+    from router.tuning.curve import curve  # noqa: PLC0415
+    from router.tuning.reading import Wanted, read  # noqa: PLC0415
     from tracer import flush  # noqa: PLC0415
     from tracer.reading import open_reading  # noqa: PLC0415
     from tracer.store import Filter  # noqa: PLC0415
@@ -116,6 +118,8 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
 
 
 def _recommended(made: Curve, budget_usd: float | None, floor: float | None) -> Recommendation | None:
+    from router.tuning.recommend import above_floor, within_budget  # noqa: PLC0415
+
     if budget_usd is not None:
         return within_budget(made, round(budget_usd * _NUSD))
     return None if floor is None else above_floor(made, floor)
