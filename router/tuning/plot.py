@@ -106,7 +106,8 @@ class _Frame:
         fill = "#c0392b" if look == "recommended" else "#fff" if look == "in force" else "#2f6fb5"
         words = f"{look} {point.accept:.3g}" if look in {"recommended", "in force"} else look
         hover = f"accept {point.accept:.4g}: {point.quality.value:.1%}"
-        said = f'<text x="{x + 8}" y="{y + 16}">{escape(words)}</text>' if look else ""
+        below = self.y(point.quality.low if point.quality.low is not None else point.quality.value or 0.0) + 16
+        said = f'<text x="{x}" y="{below}" text-anchor="middle">{escape(words)}</text>' if look else ""
         return (
             f'<circle cx="{x}" cy="{y}" r="{5 if look else 3}" fill="{fill}" stroke="#2f6fb5">'
             f"<title>{escape(hover)}</title></circle>{said}"

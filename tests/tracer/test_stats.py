@@ -177,6 +177,7 @@ class TestTheRows:
         stopped = Story()
         stopped.step("require", kind="guardrail", error=ValueError("no"))
         stopped.step("require", kind="guardrail")
+        stopped.step("judge", kind="guardrail", output="a verdict that somebody may act upon")
         stopped.step("draft")
         tell(store, routed(other), routed(same), routed(same), stopped.finish())
         rows = stats(store, by="step")
@@ -185,6 +186,7 @@ class TestTheRows:
             "support": None,
             "support/route": (1, 3),
             "support/require": (1, 2),
+            "support/judge": None,
             "support/draft": None,
         }
 

@@ -47,6 +47,9 @@ class _OfStep:
     runs: int = 0
     failed: int = 0
     durations_ns: array[int] = field(default_factory=lambda: array("q"))
+    #: Whether its record says what it changed: it decided, or it is a guardrail that was seen to stop a run. One that
+    #: never did may as well be one whose verdict the workflow acts upon.
+    is_told: bool = False
     decided: int = 0
     changed: int = 0
 
@@ -107,6 +110,7 @@ def _gone_through(
             if ended_ns is not None:
                 of.durations_ns.append(ended_ns - began_ns)
             if decision is not None or kind == "guardrail":
+                of.is_told |= decision is not None or outcome == "failed"
                 of.decided += ended_ns is not None
                 of.changed += outcome == "failed" or (decision is not None and _took_another(decision))
     for call in seen.calls:
@@ -227,7 +231,7 @@ def _by_step(calls: Iterable[CallSeen], steps: Mapping[str, _OfStep]) -> tuple[S
             total_ns=sum(of.durations_ns),
             cost_nusd=costs[path] if path in called else None,
             unpriced=unpriced[path],
-            changed=share(of.changed, of.decided) if of.decided else None,
+            changed=share(of.changed, of.decided) if of.is_told else None,
         )
         for path, of in sorted(steps.items())
     )
