@@ -44,6 +44,7 @@ from router.errors import (
     RouterError,
     StreamBroke,
     TooLongToReduce,
+    TuningError,
     Undecided,
     UnknownRole,
 )
@@ -90,6 +91,7 @@ from router.sdk import without_sdk_retries
 from router.streams import Restarted
 from router.trace import escalate, fallback, fallback_async, route
 from router.transient import is_connection, is_rate_limit, is_timeout, is_transient
+from router.tuning.tune import Tuning, tune
 from tracer.catalogue import FREE, Catalogue, Target
 
 __all__ = [
@@ -176,6 +178,8 @@ __all__ = [
     "Token",
     "TokenLimit",
     "TooLongToReduce",
+    "Tuning",
+    "TuningError",
     "Typed",
     "Undecided",
     "UnknownRole",
@@ -232,6 +236,7 @@ __all__ = [
     "time_left",
     "time_left_below",
     "tokenizer",
+    "tune",
     "usd_left",
     "vote",
     "vote_async",

@@ -24,8 +24,9 @@ RouterError
 ├── InvalidAnswer        an answer that is not of the type that was asked for
 ├── NoConfidence         a confidence that can't be told from what there is
 ├── Undecided            a vote that nobody won
-└── RegistryError        the registry of roles can't be read, or can't become what it was told to
-    └── UnknownRole      it has no role of that name
+├── RegistryError        the registry of roles can't be read, or can't become what it was told to
+│   └── UnknownRole      it has no role of that name
+└── TuningError          what is recorded does not hold what a threshold is tuned by
 """
 
 from __future__ import annotations
@@ -237,6 +238,13 @@ class DeadlineExceeded(LimitExceeded):
 
 class BudgetExceeded(LimitExceeded):
     """The money or the calls are used up, or it is not known what is left of the money."""
+
+
+class TuningError(RouterError):
+    """What is recorded, or what was asked for, does not do to tune a threshold."""
+
+    #: Of the command line: wrong use.
+    exit_code = 2
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -50,9 +50,10 @@ ROOMS = {
     "format": {"model"},
     "config": {"declared", "digest", "errors", "tail"},
     "tail": {"errors"},
+    "seen": {"model"},
     "declared": set(),
     "decisions": set(),
-    "store": {"codec", "errors", "events", "model", "parts", "pricing", "tail", "wire"},
+    "store": {"codec", "errors", "events", "model", "parts", "pricing", "seen", "tail", "wire"},
     "owners": set(),
     "segments": set(),
     "journal": {"owners", "segments"},
@@ -60,7 +61,7 @@ ROOMS = {
 }
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
-READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "cli"}
+READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "stats", "cli"}
 
 #: What each module of tracer.adapters mends, and is the only one to import: no dependency of ours.
 ADAPTED = {"airflow": "airflow", "prefect": "prefect", "temporal": "temporalio", "temporal_here": "temporalio"}

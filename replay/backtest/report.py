@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Sequence
 
-from replay.backtest.intervals import Difference, Share, difference, mcnemar, share
 from replay.backtest.outcome import Outcome
+from tracer.stats.intervals import Difference, Share, difference, mcnemar, share
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from replay.backtest.intervals import Difference, Share
 from replay.backtest.outcome import Outcome
 from replay.backtest.report import Labels, Report
 from tracer import format as form
 from tracer.render import one_line
+from tracer.stats.intervals import Difference, Share
 
 _MOST_REASONS = 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Protocol
 
@@ -106,6 +107,21 @@ class Registry:
                 usual if share is None else share,
                 (before.salt if before is not None else "") if salt is None else salt,
             )
+
+        return self._change(role, "set", after, because, by)
+
+    def trial(
+        self, role: str, settings: Mapping[str, Any], *, share: float, because: str = "", by: str | None = None
+    ) -> Change:
+        """Give a role a canary that is its production but for these settings. Raises RegistryError where it has one
+        already: two trials at once would tell nothing of either."""
+
+        def after(entry: Entry | None) -> Role:
+            there = self._there(role, entry).role
+            if there.canary is not None:
+                raise RegistryError(f"the role {role} has a canary already: promote it or roll it back first")
+            arm = Arm(there.production.target, {**there.production.settings, **settings})
+            return replace(there, canary=arm, share=share)
 
         return self._change(role, "set", after, because, by)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Mapping, Self
@@ -16,8 +17,9 @@ from tracer import codec
 from tracer.errors import AmbiguousTrace, StoreError, StoreUnreachable, TraceNotFound
 from tracer.events import Event
 from tracer.model import PayloadRef, Status, Trace, TraceSummary
+from tracer.seen import Seen
 from tracer.store import engine as engines
-from tracer.store import index, read, repricing, shared, tagged, totals, upgrade, write
+from tracer.store import index, measures, read, repricing, shared, tagged, totals, upgrade, write
 from tracer.store.check import Checked, check
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
@@ -252,6 +254,16 @@ class Store:
                 status = status_of(row.outcome, alive=row.outcome is None and owners.lives(row.owner))
                 counts[status] = counts.get(status, 0) + row.total
         return StatusCounts(counts, bounded=more)
+
+    @contextmanager
+    def seen(self, found: Filter = _ALL, *, every_step: bool) -> Iterator[Seen]:
+        """What measuring takes of the filter's traces, their steps to be gone through while the store reads: all of
+        them, or only those that decide or spend time outside."""
+        is_indexed = self._index_for(found)
+        with engines.reading(self._engine) as connection:
+            owners = Owners(connection, self._alive)
+            wanted = self._conditions(connection, found, owners, is_indexed=is_indexed)
+            yield measures.seen(connection, wanted, owners, every_step=every_step)
 
     def _index_for(self, found: Filter) -> bool:
         """Bring the index of texts up to date, if the filter needs it. False where that can't be done: the store is

@@ -1,0 +1,104 @@
+"""The rows that rates, times and costs of many traces are counted from. Bodies of payloads are never read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Iterable, Iterator
+
+from sqlalchemy import ColumnElement, Connection, Text, case, func, select, type_coerce
+
+from tracer.seen import CallSeen, RunSeen, ScoreSeen, Seen, StepSeen
+from tracer.store.rows import decoded
+from tracer.store.search import Owners, status_of
+from tracer.store.sums import RETRY
+from tracer.store.tables import model_calls, notes, steps, traces
+
+#: Steps whose tags say what was decided.
+DECIDING = ("router", "guardrail", "human")
+#: Steps that spend a run's time outside of it, beside its models.
+OUTSIDE = ("tool", "retriever", "reranker", "http", "human")
+_ARMS = "arms"
+_AT_ONCE = 5_000
+
+
+def seen(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owners, *, every_step: bool) -> Seen:
+    """What of the traces that ``wanted`` lets through is measured; without ``every_step`` only steps that decide, or
+    that spend time outside."""
+    return Seen(
+        runs=tuple(_runs(connection, wanted, owners)),
+        steps=_steps(connection, wanted, every_step=every_step),
+        calls=tuple(_calls(connection, wanted)),
+        scores=tuple(_scores(connection, wanted)),
+    )
+
+
+def _runs(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owners) -> Iterator[RunSeen]:
+    columns = (
+        *(traces.c.trace_id, traces.c.workflow, traces.c.version, traces.c.outcome, traces.c.owner),
+        *(traces.c.started_ns, traces.c.ended_ns, traces.c.model_calls, traces.c.cost_nusd, traces.c.unpriced),
+        *(traces.c.escalations, type_coerce(traces.c.tags, Text).label("tags")),
+    )
+    for row in connection.execute(select(*columns).where(*wanted)):
+        ended = row.outcome is not None
+        yield RunSeen(
+            trace_id=row.trace_id,
+            workflow=row.workflow,
+            version=row.version,
+            status=status_of(row.outcome, alive=not ended and owners.lives(row.owner)),
+            started_ns=row.started_ns,
+            ended_ns=row.ended_ns,
+            model_calls=row.model_calls,
+            cost_nusd=row.cost_nusd,
+            unpriced=row.unpriced,
+            escalations=row.escalations,
+            arms=_arms(row.tags),
+        )
+
+
+def _arms(tags: str | None) -> dict[str, str]:
+    if tags is None or f'"{_ARMS}"' not in tags:
+        return {}
+    told = json.loads(tags).get(_ARMS)
+    if not isinstance(told, dict):
+        return {}
+    return {role: str(each["arm"]) for role, each in told.items() if isinstance(each, dict) and "arm" in each}
+
+
+def _steps(connection: Connection, wanted: list[ColumnElement[bool]], *, every_step: bool) -> Iterable[StepSeen]:
+    tags = func.coalesce(type_coerce(steps.c.end_tags, Text), type_coerce(steps.c.tags, Text))
+    columns = (
+        *(steps.c.trace_id, steps.c.path, steps.c.kind, steps.c.started_ns, steps.c.ended_ns, steps.c.outcome),
+        case((steps.c.kind.in_(DECIDING), tags)),
+    )
+    kinds = [] if every_step else [steps.c.kind.in_({*DECIDING, *OUTSIDE})]
+    query = select(*columns).select_from(_of_traces(steps)).where(*wanted, steps.c.path != "", *kinds)
+    return map(StepSeen._make, connection.execute(query, execution_options={"yield_per": _AT_ONCE}))
+
+
+def _calls(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterator[CallSeen]:
+    same = (model_calls.c.trace_id == steps.c.trace_id) & (model_calls.c.step_id == steps.c.step_id)
+    tags = func.coalesce(type_coerce(steps.c.tags, Text), "")
+    columns = (
+        *(steps.c.trace_id, steps.c.step_id, steps.c.parent_id, steps.c.path, steps.c.origin),
+        func.coalesce(model_calls.c.model, model_calls.c.model_asked),
+        *(steps.c.started_ns, steps.c.ended_ns, steps.c.outcome, model_calls.c.cost_nusd),
+        tags.like(f"%{RETRY}%"),
+    )
+    joined = traces.join(model_calls, model_calls.c.trace_id == traces.c.trace_id).join(steps, same)
+    rows = connection.execute(select(*columns).select_from(joined).where(*wanted, steps.c.path != "")).all()
+    around = {(row[0], row[2]) for row in rows}
+    for trace_id, step_id, _, path, origin, model, began_ns, ended_ns, outcome, nusd, is_retry in rows:
+        counts = origin != "recorded" and (trace_id, step_id) not in around
+        yield CallSeen(trace_id, path, model, began_ns, ended_ns, outcome, nusd, counts, bool(is_retry))
+
+
+def _scores(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterator[ScoreSeen]:
+    same = (notes.c.trace_id == steps.c.trace_id) & (notes.c.step_id == steps.c.step_id)
+    joined = traces.join(notes, notes.c.trace_id == traces.c.trace_id).join(steps, same)
+    query = select(notes.c.trace_id, steps.c.path, notes.c.name, notes.c.value).select_from(joined)
+    for trace_id, path, name, value in connection.execute(query.where(*wanted, notes.c.kind == "score")):
+        yield ScoreSeen(trace_id, path, name, decoded(bytes(value)))
+
+
+def _of_traces(table: Any) -> Any:
+    return traces.join(table, table.c.trace_id == traces.c.trace_id)
