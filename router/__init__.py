@@ -26,11 +26,13 @@ from router.errors import (
     ChunkFailed,
     CircuitOpen,
     DeadlineExceeded,
+    EscalationExpired,
     GuardrailFailed,
     InvalidAnswer,
     InvalidWorkflow,
     LimitExceeded,
     MissingExtra,
+    NobodyToAsk,
     NoBranch,
     NoConfidence,
     NoConnection,
@@ -44,7 +46,7 @@ from router.errors import (
     TooLongToReduce,
     Undecided,
 )
-from router.escalation import Escalation
+from router.escalation import Human, escalate
 from router.flow import Answered, Attempt, Failed
 from router.guardrails import (
     AnswerLimit,
@@ -84,9 +86,10 @@ from router.retry import Retry
 from router.router import Router, retrying
 from router.sdk import without_sdk_retries
 from router.streams import Restarted
-from router.trace import escalate, fallback, fallback_async, route
+from router.trace import fallback, fallback_async, route
 from router.transient import is_connection, is_rate_limit, is_timeout, is_transient
 from tracer.catalogue import FREE, Catalogue, Target
+from tracer.waiting import Waiting
 
 __all__ = [
     "FREE",
@@ -112,12 +115,13 @@ __all__ = [
     "Confidence",
     "Count",
     "DeadlineExceeded",
-    "Escalation",
+    "EscalationExpired",
     "Failed",
     "Forbids",
     "GuardrailFailed",
     "Guardrails",
     "Guess",
+    "Human",
     "InvalidAnswer",
     "InvalidWorkflow",
     "JsonSchema",
@@ -131,6 +135,7 @@ __all__ = [
     "NoConfidence",
     "NoConnection",
     "NoPromiseOfMoney",
+    "NobodyToAsk",
     "NotAskable",
     "NotReached",
     "Offence",
@@ -166,6 +171,7 @@ __all__ = [
     "Undecided",
     "Verdict",
     "Voted",
+    "Waiting",
     "When",
     "Workflow",
     "agreement",

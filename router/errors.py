@@ -23,7 +23,9 @@ RouterError
 ├── NotAskable           a target can't be asked this, or not by us
 ├── InvalidAnswer        an answer that is not of the type that was asked for
 ├── NoConfidence         a confidence that can't be told from what there is
-└── Undecided            a vote that nobody won
+├── Undecided            a vote that nobody won
+├── NobodyToAsk          a question to a human where no trace waits for the answer
+└── EscalationExpired    nobody answered in time, and there was no default
 """
 
 from __future__ import annotations
@@ -232,6 +234,21 @@ class DeadlineExceeded(LimitExceeded):
 
 class BudgetExceeded(LimitExceeded):
     """The money or the calls are used up, or it is not known what is left of the money."""
+
+
+class NobodyToAsk(RouterError):
+    """``escalate`` outside a workflow, or in a run that is not recorded: an answer would find nothing to go on with."""
+
+
+class EscalationExpired(RouterError):
+    """``question`` was not answered in time, and had no default. Raised into the workflow, which may deal with it."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__(question)
+        self.question = question
+
+    def __str__(self) -> str:
+        return f"nobody answered in time: {self.question}"
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -24,6 +24,7 @@ _DOTS: dict[Status, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
     "cancelled": ("◌", "yellow"),
     "stopped": ("■", "yellow"),
+    "waiting": ("?", "cyan"),
     "running": ("◐", "blue"),
     "interrupted": ("✂", "bold yellow"),
 }

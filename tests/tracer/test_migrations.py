@@ -37,7 +37,7 @@ from tracer.store.upgrade import alembic_config, scripts, upgrade
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = {"module": "app", "qualname": "support", "file": None, "root": "."}
 #: Indexes of some of the rows only.
-NARROW = {"traces_failed", "traces_open", "traces_behind", "traces_replays", "traces_resumes"}
+NARROW = {"traces_failed", "traces_open", "traces_behind", "traces_replays", "traces_resumes", "escalations_pending"}
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tracer.model import PayloadRef, Status, Trace, TraceSummary
 from tracer.store import engine as engines
 from tracer.store import index, read, repricing, shared, totals, upgrade, write
 from tracer.store.check import Checked, check
+from tracer.store.escalations import Escalations
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
 from tracer.store.shared import Shared
@@ -119,6 +120,11 @@ class Store:
         changed, where another process was first."""
         with engines.writing(self._engine) as connection:
             return shared.put(connection, name, value, version=version)
+
+    @property
+    def escalations(self) -> Escalations:
+        """The questions that waiting runs have asked."""
+        return Escalations(self._engine)
 
     def announce(self, owner: str, *, pid: int) -> None:
         """Say that the process ``owner`` of this machine records from now on."""
