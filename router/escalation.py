@@ -109,7 +109,7 @@ def _wait(asked: Mapping[str, Any]) -> NoReturn:
 
 def _question(  # noqa: PLR0913, PLR0917 - the parts of a question
     question: str,
-    options: Sequence[str],
+    options: Sequence[Any],
     adapter: Any,
     context: Mapping[str, Any] | None,
     timeout_s: float | None,
