@@ -50,7 +50,8 @@ def escalations_group(context: click.Context, *, everything: bool, as_json: bool
         print_json([_told(one, question) for one, question in asked])
     elif asked:
         console().print(_table(asked, now_ns=time.time_ns()))
-        click.echo("\nplayhead escalations show ID, then: playhead escalations answer ID ANSWER")
+        if not everything:
+            click.echo("\nplayhead escalations show ID, then: playhead escalations answer ID ANSWER")
     else:
         click.echo("Nothing was ever asked." if everything else "Nothing waits for a human.")
 
