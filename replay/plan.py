@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Literal, Mapping, Sequence
 
-from replay.errors import PlanError
 from replay.answers import Answered
+from replay.errors import PlanError
 from tracer.catalogue import Target
 from tracer.model import Step, Trace
 

@@ -97,10 +97,10 @@ def answer_command(*, trace: str, words: tuple[str, ...], by: str, as_json: bool
     from replay.answering.question import parsed, question_of  # noqa: PLC0415
     from tracer.reading import open_reading  # noqa: PLC0415
 
-    if len(words) > 2:  # noqa: PLR2004
+    if len(words) > 2:
         raise click.UsageError(f"an answer of several words needs quotes: {' '.join(words[-2:])!r}")
     with open_reading() as store:
-        one = find(store, trace, words[0] if len(words) == 2 else None)  # noqa: PLR2004
+        one = find(store, trace, words[0] if len(words) == 2 else None)
         left = answer(store, one, parsed(question_of(one, store.value), words[-1]), by=by)
     if left:
         told = f"Kept. The run asks {form.plural(left, 'more question')}: it goes on when all are answered."
@@ -128,24 +128,26 @@ def resume_command(*, trace: str, as_json: bool) -> None:
 @escalations_group.command("assign")
 @click.argument("trace")
 @click.argument("words", nargs=-1, required=True, metavar="[STEP] NAME")
-def assign_command(*, trace: str, words: tuple[str, ...]) -> None:
+@as_json
+def assign_command(*, trace: str, words: tuple[str, ...], as_json: bool) -> None:
     """Say who is to answer; an empty NAME says that anybody is."""
     from replay.answering.inbox import assign  # noqa: PLC0415
 
-    _change(trace, words, lambda store, one: assign(store, one, words[-1] or None))
-    click.echo(inert(f"Assigned to {words[-1]}." if words[-1] else "Assigned to nobody."))
+    told = f"Assigned to {words[-1]}." if words[-1] else "Assigned to nobody."
+    _change(trace, words, lambda store, one: assign(store, one, words[-1] or None), told, as_json=as_json)
 
 
 @escalations_group.command("withdraw")
 @click.argument("trace")
 @click.argument("step", required=False)
 @_by
-def withdraw_command(*, trace: str, step: str | None, by: str) -> None:
+@as_json
+def withdraw_command(*, trace: str, step: str | None, by: str, as_json: bool) -> None:
     """Take a question back: nobody is to answer it, and its run stays as it is."""
     from replay.answering.inbox import withdraw  # noqa: PLC0415
 
-    _change(trace, (step, "") if step else ("",), lambda store, one: withdraw(store, one, by=by))
-    click.echo("Withdrawn.")
+    words = (step, "") if step else ("",)
+    _change(trace, words, lambda store, one: withdraw(store, one, by=by), "Withdrawn.", as_json=as_json)
 
 
 @escalations_group.command("due")
@@ -181,12 +183,21 @@ def due_command(*, as_json: bool) -> None:
     sys.exit(2 if failed else 0)
 
 
-def _change(trace: str, words: tuple[str, ...], change: Callable[[Any, Any], None]) -> None:
+def _change(
+    trace: str, words: tuple[str, ...], change: Callable[[Any, Any], None], told: str, *, as_json: bool
+) -> None:
+    """Change one question, and say what has become of it."""
     from replay.answering.inbox import find  # noqa: PLC0415
     from tracer.reading import open_reading  # noqa: PLC0415
 
     with open_reading() as store:
-        change(store, find(store, trace, words[0] if len(words) > 1 else None))
+        one = find(store, trace, words[0] if len(words) > 1 else None)
+        change(store, one)
+        now = find(store, one.trace_id, one.step_id)
+    if as_json:
+        print_json(_closed(now))
+    else:
+        click.echo(inert(told))
 
 
 def _go_on(trace_id: str, *, as_json: bool) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Mapping
 
-
 #: How a run comes to its end. To ask a human is an end too.
 ENDED = frozenset({"completed", "failed", "waiting"})
 

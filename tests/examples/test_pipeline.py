@@ -104,7 +104,10 @@ class TestFigures:
         assert found.answered + found.escalated + found.failed == 8
         assert (found.fell_back, found.cost_nusd) == (0, 0)
         assert 0 < found.p50_ns <= found.p95_ns
-        right = sum(outcome is not None and outcome.guess.intent == ticket["label"] for outcome, ticket in zip(outcomes, chosen, strict=True))
+        right = sum(
+            outcome is not None and outcome.guess.intent == ticket["label"]
+            for outcome, ticket in zip(outcomes, chosen, strict=True)
+        )
         asked = sum(step.name in {"classify", "second_opinion"} for trace in traces for step in trace.steps)
         assert found.accuracy["intent-lr"].asked == asked
         assert found.accuracy["intent-lr"].right >= right

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ class Tree(BaseModel, extra="forbid"):
     name: Annotated[str, Field(pattern="^[a-z]*$")]
     tone: Tone = Tone.KIND
     lines: Annotated[list[Line], Field(max_length=3)] = []
-    below: Optional[Tree] = None
+    below: Tree | None = None
     pair: tuple[int, str] | None = None
 
 

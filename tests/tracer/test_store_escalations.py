@@ -86,7 +86,9 @@ class TestAQuestion:
             put(store, story)
             asked = store.escalations.of(story.trace_id)
             with ThreadPoolExecutor(4) as threads:
-                left = list(threads.map(lambda one: store.escalations.close(one, "answered", by="me", value="x"), asked))
+                left = list(
+                    threads.map(lambda one: store.escalations.close(one, "answered", by="me", value="x"), asked)
+                )
             assert sorted(left) == [0, 1, 2, 3]
 
     def test_is_pending_until_its_run_has_gone_on(self, store: Store) -> None:

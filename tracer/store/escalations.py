@@ -77,12 +77,13 @@ class Escalations:
 
     def story(self, trace_id: str) -> list[str]:
         """The run itself, the run that it goes on with, the one that that one goes on with, and so on."""
-        found = [trace_id]
+        found: list[str] = []
+        before: str | None = trace_id
         with engines.reading(self._engine) as connection:
-            while before := connection.execute(select(traces.c.resume_of).where(traces.c.trace_id == found[-1])).scalar():
-                if before in found:
-                    break
-                found.append(str(before))
+            while before is not None and before not in found:
+                found.append(before)
+                query = select(traces.c.resume_of).where(traces.c.trace_id == before)
+                before = connection.execute(query).scalar()
         return found
 
     def assign(self, one: Escalation, name: str | None) -> bool:

@@ -102,7 +102,7 @@ def _neighbours(site: Site, here: TraceSummary, wanted: Filter) -> tuple[str, st
 
 def _whole(site: Site, trace: Trace) -> Trace | None:
     """The newest completed trace of the same workflow, where this one was cut short."""
-    if trace.summary.status not in ("failed", "interrupted", "stopped"):
+    if trace.summary.status not in ("failed", "interrupted", "stopped", "waiting"):
         return None
     completed = Filter(statuses=("completed",), workflow=trace.summary.workflow, replays=False)
     return next((site.store.trace(one.trace_id) for one in site.store.traces(completed, limit=1)), None)

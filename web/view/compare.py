@@ -155,9 +155,12 @@ def _sentence(diff: Diff, *, is_replay: bool) -> str:
 
 
 def _ended(status: Status) -> str:
-    return {"running": "is still running", "interrupted": "was interrupted", "stopped": "was stopped"}.get(
-        status, status
-    )
+    return {
+        "running": "is still running",
+        "interrupted": "was interrupted",
+        "stopped": "was stopped",
+        "waiting": "waits for a human",
+    }.get(status, status)
 
 
 def _what(pair: Pair) -> str:

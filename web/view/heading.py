@@ -41,7 +41,8 @@ def header_of(
         replays=tuple(map(_link, replays[:_REPLAYS_SHOWN])),
         resumes=tuple(map(_link, resumes)),
         compare_href=f"/diff/{origin}/{summary.trace_id}" if origin else "",
-        note=_note(trace),
+        note=_note(trace, resumes),
+        note_link=_to_answer(trace, resumes),
     )
 
 
@@ -66,7 +67,13 @@ def _facts(trace: Trace) -> Iterator[Shown]:
         yield Shown("escalated", fmt.plural(summary.escalations, "escalation"), "warn")
 
 
-def _note(trace: Trace) -> str:
+def _to_answer(trace: Trace, resumes: Sequence[TraceSummary]) -> Link | None:
+    if trace.summary.status != "waiting" or trace.summary.replay_of or resumes:
+        return None
+    return Link("answer it", f"/escalations#{trace.trace_id}")
+
+
+def _note(trace: Trace, resumes: Sequence[TraceSummary]) -> str:
     """A sentence where the status word alone leaves a question open."""
     match trace.summary.status:
         case "running":
@@ -82,6 +89,10 @@ def _note(trace: Trace) -> str:
                 if why
                 else "Stopped: the replay ended before the workflow did."
             )
+        case "waiting" if trace.summary.replay_of:
+            return "The replay ends where the workflow asks a human: replays ask nobody."
+        case "waiting":
+            return "It asked a human, and went on with the answer." if resumes else "Waiting for a human's answer."
         case "cancelled":
             return "Cancelled from outside before it ended."
     return ""
