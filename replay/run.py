@@ -73,8 +73,8 @@ def resume(
     max_live_calls: int | None = None,
     again: bool = False,
 ) -> Replay:
-    """Go on with a run that failed, was killed, or has its answer: what finished is served from its record, the rest runs for real,
-    effects included.
+    """Go on with a run that failed, was killed, or has its answer: what finished is served from its record, the rest
+    runs for real, effects included.
 
     An effect that the record leaves open (cut off, failed, or asked with other inputs than recorded) may have happened:
     the run stops there until a rule decides, ``live(...)`` to do it or ``stand_in(...)`` to take a result for it. The

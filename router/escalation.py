@@ -116,16 +116,7 @@ def _question(  # noqa: PLR0913, PLR0917 - the parts of a question
     default: Any,
 ) -> dict[str, Any]:
     """The question as plain values, without what was not said. Raises ValueError."""
-    if isinstance(options, str) or not all(isinstance(option, str) and option for option in options):
-        raise ValueError(f"options are texts, not {options!r}; for another type of answer say schema=...")
-    if options and adapter is not None:
-        raise ValueError("a question has options or a schema, not both: a Literal[...] as schema is options too")
-    if timeout_s is not None and not 0 < timeout_s < 3e9:
-        raise ValueError(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
-    if default is not _NONE and timeout_s is None:
-        raise ValueError("a default is taken when the time is over: say timeout_s=... too")
-    if default is not _NONE and options and default not in options:
-        raise ValueError(f"the default {default!r} is none of the options: {', '.join(options)}")
+    _check(options, adapter, timeout_s, default)
     asked: dict[str, Any] = {"question": question}
     if options:
         asked["options"] = list(options)
@@ -138,6 +129,19 @@ def _question(  # noqa: PLR0913, PLR0917 - the parts of a question
     if default is not _NONE:
         asked["default"] = default if adapter is None else adapter.dump_python(default, mode="json")
     return asked
+
+
+def _check(options: Sequence[Any], adapter: Any, timeout_s: float | None, default: Any) -> None:
+    if isinstance(options, str) or not all(isinstance(option, str) and option for option in options):
+        raise ValueError(f"options are texts, not {options!r}; for another type of answer say schema=...")
+    if options and adapter is not None:
+        raise ValueError("a question has options or a schema, not both: a Literal[...] as schema is options too")
+    if timeout_s is not None and not 0 < timeout_s < 3e9:
+        raise ValueError(f"timeout_s is a number of seconds above 0, not {timeout_s!r}")
+    if default is not _NONE and timeout_s is None:
+        raise ValueError("a default is taken when the time is over: say timeout_s=... too")
+    if default is not _NONE and options and default not in options:
+        raise ValueError(f"the default {default!r} is none of the options: {', '.join(options)}")
 
 
 def _adapter(schema: Any) -> Any:

@@ -14,7 +14,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
     "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: _is_number(value) and float(value).is_integer(),
-    "number": lambda value: _is_number(value),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "string": lambda value: isinstance(value, str),
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
@@ -25,7 +25,7 @@ _BOUNDS: Mapping[str, tuple[Callable[[Any, Any], bool], str]] = {
     "exclusiveMinimum": (lambda value, bound: value > bound, "above"),
     "exclusiveMaximum": (lambda value, bound: value < bound, "below"),
 }
-_LENGTHS: Mapping[str, tuple[type, Callable[[int, int], bool], str]] = {
+_LENGTHS: Mapping[str, tuple[type[str | list[Any]], Callable[[int, int], bool], str]] = {
     "minLength": (str, lambda length, bound: length >= bound, "at least {} characters"),
     "maxLength": (str, lambda length, bound: length <= bound, "at most {} characters"),
     "minItems": (list, lambda length, bound: length >= bound, "at least {} items"),
@@ -69,7 +69,8 @@ def _of_value(schema: Mapping[str, Any], value: Any, path: str) -> Iterator[str]
         if _is_number(value) and _is_number(bound := schema.get(word)) and not holds(value, bound):
             yield f"{path}: {_shown(value)} is not {told} {bound}"
     for word, (kind, fits, told) in _LENGTHS.items():
-        if isinstance(value, kind) and _is_number(bound := schema.get(word)) and not fits(len(value), bound):
+        bound = schema.get(word)
+        if isinstance(value, kind) and isinstance(bound, int) and not fits(len(value), bound):
             yield f"{path}: {_shown(value)} has not {told.format(bound)}"
     if isinstance(value, str) and isinstance(pattern := schema.get("pattern"), str) and not _matches(pattern, value):
         yield f"{path}: {_shown(value)} does not match {pattern}"

@@ -1,4 +1,4 @@
-"""``playhead escalations`` as people use it: asked in one process that ends, answered in others, some of them killed."""
+"""``playhead escalations`` as people use it: asked in one process that ends, answered in others, some killed."""
 
 from __future__ import annotations
 

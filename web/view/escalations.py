@@ -15,7 +15,7 @@ from web.view.payload import block
 from web.view.text import one_line
 
 
-def asked_row(
+def asked_row(  # noqa: PLR0913 - a question, and the form as it was sent
     one: Escalation, question: Question, *, now_ns: int, csrf: str, filled: str = "", problem: str = ""
 ) -> AskedRow:
     """``filled`` is the answer as it was sent, where it was refused for ``problem``."""
