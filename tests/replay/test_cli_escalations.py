@@ -141,6 +141,14 @@ class TestTheCommand:
         assert (code, "completed" in said) == (0, True), said
         assert world.done() == ["book refund", "print", "send label of the book"]
         assert world.listed() == []
+        shown = subprocess.run(
+            [sys.executable, "-m", "tracer.cli", "show", asked],
+            env=world.env,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert "asks: What about the book?" in shown
         (one,) = world.listed("--all")
         assert (one["state"], one["answer"], one["closed_by"]) == ("answered", "refund", "ann")
 

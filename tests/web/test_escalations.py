@@ -95,6 +95,7 @@ class TestTheInbox:
         (banner,) = tree.classed("banner")
         assert banner.text == "Waiting for a human's answer. answer it"
         assert banner.all("a")[0].attrs["href"] == f"/escalations#{asked}"
+        assert tree.all("section", id="panel")[0].all("h2")[0].text.startswith("escalate")
         assert "asks a human" in read(client.get("/?status=waiting").text).text
 
 
@@ -166,6 +167,7 @@ class TestTheOtherButtons:
         assert "for bob" in card(client, asked).text
         assert send(client, card(client, asked), then="withdraw", by="ann").status_code == 303
         assert "withdrawn by ann" in card(client, asked, "/escalations?all").text
+        assert "the question was withdrawn" in read(client.get(f"/t/{asked}").text).text
 
     def test_go_on_with_a_run_whose_answer_is_kept(self, client, url):
         asked = ask(pipeline.asking, "a book")
