@@ -9,6 +9,7 @@ from typing import Any, Callable, Generic, Mapping, NoReturn, Sequence, TypeVar,
 
 from router.errors import EscalationExpired, NobodyToAsk
 from tracer import current, recorded, step
+from tracer.declared import Capture
 from tracer.waiting import ANSWER, DUE, Waiting
 
 T = TypeVar("T")
@@ -53,11 +54,7 @@ def escalate(  # noqa: PLR0913 - what there is to say of a question
     """
     adapter = None if schema is None else _adapter(schema)
     asked = _question(question, options, adapter, context, timeout_s, default)
-    if not current().trace_id:
-        raise NobodyToAsk(
-            f"nobody could answer {question!r}: no trace waits for it. Escalate inside a @workflow that is recorded "
-            "(neither switched off nor sampled out: of traces that escalate, configure(keep=...) keeps all)"
-        )
+    _expect_to_go_on(question)
     given = _ask(asked)
     while adapter is not None:
         try:
@@ -129,6 +126,21 @@ def _question(  # noqa: PLR0913, PLR0917 - the parts of a question
     if default is not _NONE:
         asked["default"] = default if adapter is None else adapter.dump_python(default, mode="json")
     return asked
+
+
+def _expect_to_go_on(question: str) -> None:
+    """Raises NobodyToAsk where no answer could ever be given to this run."""
+    here = current()
+    if not here.trace_id:
+        raise NobodyToAsk(
+            f"nobody could answer {question!r}: no trace waits for it. Escalate inside a @workflow that is recorded "
+            "(neither switched off nor sampled out: of traces that escalate, configure(keep=...) keeps all)"
+        )
+    if getattr(here, "capture", Capture.FULL) is not Capture.FULL:
+        raise NobodyToAsk(
+            f"nobody could answer {question!r}: what this run is about is not captured, so that it could not go on. "
+            "Capture the content of workflows that escalate; redact= takes out what must not be kept"
+        )
 
 
 def _check(options: Sequence[Any], adapter: Any, timeout_s: float | None, default: Any) -> None:

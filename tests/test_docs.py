@@ -35,6 +35,8 @@ def commands() -> dict[str, click.Command]:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             if isinstance(command, click.Group):
+                if command.invoke_without_command:
+                    yield " ".join([*words, name]), command
                 yield from below(command, [*words, name])
             else:
                 yield " ".join([*words, name]), command

@@ -14,6 +14,8 @@ from typing import Any, Callable
 
 import pytest
 
+from tests.sources import REPOSITORY
+
 ASKING = """
     import os, time
     import tracer
@@ -189,6 +191,23 @@ class TestTheCommand:
         assert (code, f"{asked[:16]} hurried/escalate: took the default 'no'" in said) == (0, True), said
         assert world.done() == ["send no"]
         assert world.playhead("due") == (0, "")
+
+
+def test_the_example_of_the_page_runs_as_it_says(tmp_path):
+    page = (REPOSITORY / "docs" / "escalation.md").read_text(encoding="utf-8")
+    (tmp_path / "refunds.py").write_text(page.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    env = {**os.environ, "PLAYHEAD_HOME": str(tmp_path / "home")}
+    env.pop("PLAYHEAD_DATABASE_URL", None)
+
+    def run(*words: str) -> str:
+        command = [sys.executable, *words]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+
+    assert "waits for an answer to: Pay back order-7?" in run("refunds.py")
+    said = run("-m", "tracer.cli", "escalations", "answer", "latest", "half", "--by", "ann")
+    assert "looking up" not in said
+    assert "paying back 20" in said
+    assert "completed 20 for order-7" in said
 
 
 class TestAProcessThatGoesOn:

@@ -141,6 +141,16 @@ class TestAQuestion:
             answer()
         tracer.configure(sample=1.0)
 
+    def test_in_a_run_whose_content_is_not_captured_finds_nobody(self, recorded):
+        @workflow
+        def answer():
+            return escalate("Well?")
+
+        tracer.configure(capture_content=False)
+        with pytest.raises(NobodyToAsk, match="not captured"):
+            answer()
+        tracer.configure(capture_content=True)
+
     @pytest.mark.parametrize(
         ("wrong", "why"),
         [

@@ -162,8 +162,8 @@ def span_of(trace: Trace, *, now_ns: int) -> tuple[int, int]:
 
 
 def landing(trace: Trace) -> Step | None:
-    """The step that a reader wants to see first: the failing leaf, the one that was running or that asks a human, or else
-    the root."""
+    """The step that a reader wants to see first: the failing leaf, the one that was running or that asks, or else the
+    root."""
     path = red_path(trace)
     if path:
         return trace.step(path[-1])
