@@ -175,6 +175,17 @@ class TestTheCommand:
         code, said = world.playhead(*words)
         assert (code, why in said) == (2, True), said
 
+    def test_knows_nothing_of_a_run_that_waits_elsewhere_and_was_imported(self, world, tmp_path):
+        asked = world.ask()
+        playhead = [sys.executable, "-m", "tracer.cli"]
+        file = str(tmp_path / "waiting.json")
+        subprocess.run([*playhead, "export", asked, "-o", file], env=world.env, check=True, capture_output=True)
+        world.env["PLAYHEAD_HOME"] = str(tmp_path / "another")
+        subprocess.run([*playhead, "import", file], env=world.env, check=True, capture_output=True)
+        assert world.listed("--all") == []
+        code, said = world.playhead("answer", "latest", "refund")
+        assert (code, "waits for no answer" in said, world.done()) == (2, True, [])
+
     def test_assigns_and_withdraws(self, world):
         asked = world.ask()
         assert world.playhead("assign", asked, "bob")[0] == 0

@@ -1,7 +1,8 @@
 """The questions of waiting runs, as a list that people work off: one row for each, changed by compare and set.
 
-A row is made where the end of a waiting run comes in; a replay asks nobody, and has none. It is pending until the run
-has gone on with its answer: whoever died in between is made up for.
+A row is made where the end of a waiting run comes in; a replay asks nobody, and has none, and one that was imported
+waits where it was recorded. It is pending until the run has gone on with its answer: whoever died in between is made up
+for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tracer.store.statements import upsert
 from tracer.store.tables import escalations, payloads, steps, traces
 from tracer.waiting import DUE
 
+#: How the owner of an imported trace begins.
+IMPORTED = "imported-"
 #: How a question may end.
 Closed = Literal["answered", "defaulted", "expired", "withdrawn"]
 _PENDING = escalations.c.resumed_as.is_(None) & (escalations.c.state != "withdrawn")
@@ -32,7 +35,7 @@ def open_new(connection: Connection, trace_ids: Collection[str]) -> None:
         select(steps.c.trace_id, steps.c.step_id, steps.c.started_ns, steps.c.end_tags)
         .join(traces, traces.c.trace_id == steps.c.trace_id)
         .where(steps.c.trace_id.in_(trace_ids), steps.c.kind == "human", steps.c.outcome == "waiting")
-        .where(traces.c.outcome == "waiting", traces.c.replay_of.is_(None))
+        .where(traces.c.outcome == "waiting", traces.c.replay_of.is_(None), traces.c.owner.not_like(f"{IMPORTED}%"))
     )
     rows = [
         {
