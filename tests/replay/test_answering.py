@@ -13,7 +13,7 @@ import tracer
 from replay import PlanError, edit, faults, replay, resume, stand_in
 from replay.answering.inbox import answer, assign, close_due, find, go_on, unfinished, withdraw
 from replay.answering.question import AnswerRefused, parsed, question_of
-from router import EscalationExpired, Human, Waiting, escalate, fallback
+from router import EscalationExpired, Human, Waiting, Workflow, escalate, fallback
 from tests.replay.support import did, done
 from tracer import effect, random, step, workflow
 from tracer.reading import open_reading
@@ -53,6 +53,13 @@ def say(trace: str, text: str, step: str | None = None, by: str = "ann") -> Any:
         one = find(store, trace, step)
         left = answer(store, one, parsed(question_of(one, store.value), text), by=by)
     return left or go_on(one.trace_id)
+
+
+def say_to(flow: Any, trace: str, text: str) -> Any:
+    """The same for a workflow that can't be imported."""
+    with open_reading() as store:
+        assert answer(store, find(store, trace), text, by="ann") == 0
+    return resume(trace, fn=flow)
 
 
 class TestAnAnswer:
@@ -125,6 +132,15 @@ class TestAnAnswer:
         again = say(first, "yes")
         assert again.waiting is not None
         assert again.waiting.question == "Are you sure that we keep the money?"
+
+
+def test_a_workflow_on_paper_waits_and_goes_on_as_well(recorded):
+    paper = Workflow("letters", inputs="name", returns="receipt")
+    paper.step(look_up, gives="found")
+    paper.human("What about {found}?", options=("yes", "no"), name="ask", gives="text")
+    paper.effect(send, gives="receipt")
+    again = say_to(paper.run, waits(paper.run, "book"), "yes")
+    assert (again.output, done()) == ("sent", ["send yes"])
 
 
 @dataclasses.dataclass(frozen=True)

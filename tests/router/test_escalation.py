@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -207,6 +208,11 @@ class TestAHuman:
             ("answer/fallback/human/escalate", "human", "waiting"),
         ]
         assert value(trace.steps[4].input)["asked"]["context"] == {"request": "a bear"}
+
+
+def test_waiting_survives_the_way_back_from_another_process():
+    asked = pickle.loads(pickle.dumps(Waiting("Well?", "a" * 32, "b" * 16)))
+    assert (asked.question, asked.trace_id, asked.step_id) == ("Well?", "a" * 32, "b" * 16)
 
 
 def test_an_expired_question_is_an_error_of_the_router():
