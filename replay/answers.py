@@ -6,11 +6,13 @@ was killed may have asked it again, or may not have come to it. A question that 
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from tracer.model import Step
 from tracer.player import Call
-from tracer.store import Store
+
+if TYPE_CHECKING:
+    from tracer.store import Store
 
 #: (path, identity) of a question -> what the recorded value ``tracer.waiting.ANSWER`` is.
 Answered = Mapping[tuple[str, str], Mapping[str, Any]]
