@@ -15,7 +15,7 @@ from replay.answering.inbox import answer, assign, close_due, find, go_on, unfin
 from replay.answering.question import AnswerRefused, parsed, question_of
 from router import EscalationExpired, Human, Waiting, Workflow, escalate, fallback
 from tests.replay.support import did, done
-from tracer import effect, random, step, workflow
+from tracer import Target, effect, random, step, workflow
 from tracer.reading import open_reading
 
 
@@ -352,16 +352,8 @@ class TestAReplay:
 
 @workflow
 def careful(ticket: str) -> str:
-    human = Human(lambda: f"What about {ticket}?")
-
-    def call(target: Any) -> str:
-        return human() if target is human else look_up(ticket)
-
-    return fallback([FAST, human], call, on=Exception).value
+    human: Any = Human(f"What about {ticket}?")
+    return fallback([FAST, human], lambda _: look_up(ticket), on=Exception).value
 
 
-class _Fast:
-    name = "fast"
-
-
-FAST: Any = _Fast()
+FAST = Target("fast")
