@@ -108,10 +108,11 @@ def replay_as_json(done: Any) -> dict[str, Any]:
     return {
         "trace_id": done.trace_id,
         ("resume_of" if done.resumed else "replay_of"): done.replay_of,
-        "outcome": "stopped" if stopped else "failed" if done.error is not None else "completed",
+        "outcome": outcome_word(done),
         "output": plain(done.output),
         "error": None if done.error is None else f"{type(done.error).__name__}: {done.error}",
         "stopped": stopped,
+        "waiting": None if done.waiting is None else done.waiting.question,
         "served": done.served,
         "live": done.live,
         "served_steps": done.served_steps,
@@ -124,11 +125,22 @@ def replay_as_json(done: Any) -> dict[str, Any]:
     }
 
 
+def outcome_word(done: Any) -> str:
+    """How a replay ended, in the word for its trace."""
+    if done.stopped is not None:
+        return "stopped"
+    if done.waiting is not None:
+        return "waiting"
+    return "failed" if done.error is not None else "completed"
+
+
 def show_replay(done: Any) -> None:
     """What came of a replay, for a terminal."""
     out = console()
     if done.stopped is not None:
         out.print(Text(f"■ stopped  {done.stopped}", style="yellow"), soft_wrap=True)
+    elif done.waiting is not None:
+        out.print(Text(f"? waiting  {done.waiting}", style="cyan"), soft_wrap=True)
     elif done.error is not None:
         out.print(Text(f"✗ raised {type(done.error).__name__}: {done.error}", style="red"), soft_wrap=True)
     else:

@@ -39,6 +39,8 @@ def judged(base: Played, played: Played) -> tuple[Outcome, str]:
         return "stopped", str(done.stopped)
     if done.error is not None and not _same_error(base.replay.error, done.error):
         return "failed", one_line(f"{type(done.error).__name__}: {done.error}")
+    if done.waiting is not None and base.replay.waiting is None:
+        return "escalated", one_line(f"it waits for a human: {done.waiting.question}")
     if (asked := _asked(played.trace)) and len(asked) > len(_asked(base.trace)):
         return "escalated", f"{asked[-1].path} asks a human"
     said = list(dict.fromkeys(_said(base, played)))
@@ -131,6 +133,8 @@ def _changed(base: Played, played: Played) -> str:
     for (name, identity), count in were.items():
         if count > are[name, identity]:
             return f"the effect {name} would not have happened"
+    if base.replay.waiting is not None:
+        return "" if played.replay.waiting is not None else "it waits for a human without the fault"
     if base.replay.error is not None or played.replay.error is not None:
         is_same = base.replay.error is not None and played.replay.error is not None
         return "" if is_same else f"it raised {type(base.replay.error).__name__} without the fault"

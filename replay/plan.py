@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Callable, Literal, Mapping, Sequence
 
+from replay.answers import Answered
 from replay.errors import PlanError
 from tracer.catalogue import Target
 from tracer.model import Step, Trace
@@ -144,6 +145,8 @@ class Plan:
     keeps_effects: bool = False
     #: Whether unmarked code is stopped before it acts on the world (replay.guard).
     guarded: bool = True
+    #: What humans answered to what the run had asked, by question (replay.answers).
+    answers: Answered = field(default_factory=dict)
     #: What the new trace is tagged with, beside the workflow's own tags.
     tags: Mapping[str, str] = field(default_factory=dict)
     _reached: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)

@@ -7,11 +7,10 @@ here: an exception would be taken for a failure to record, and the step would ru
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, Callable, Mapping
 
+from replay.answers import Answers
 from replay.budget import Budget
-from replay.calling import apart, to_its_end
 from replay.calls import accepting, is_model_call, is_unsafe_http, wire_request
 from replay.compare import Change
 from replay.divergence import Divergence, Stopped, short
@@ -25,21 +24,15 @@ from replay.recognised import known_as_kept, recognised
 from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from replay.resuming import made_again
 from replay.spoilt import Unfit
+from replay.stand_in import StandIn, stood_in
 from replay.striking import Strikes
 from tracer.catalogue import Target
 from tracer.model import Origin, Step
 from tracer.player import Answer, Call, Decision, Raise, Run
+from tracer.waiting import ANSWER
 
 #: What --verify serves; every other body runs.
 _LEAVES = REACHING_KINDS | {"human"}
-
-
-@dataclass(frozen=True, slots=True)
-class _StandIn:
-    """Ask this function for the result. It is the user's code, so it runs when the player's lock is free again."""
-
-    function: Callable[..., Any]
-    source: Step | None
 
 
 class ReplayPlayer:
@@ -62,6 +55,7 @@ class ReplayPlayer:
         self._made_again = made_again(record) if plan.resumes else frozenset()
         self._targets = targets
         self._matcher = Matcher(record.trace.steps)
+        self._answers = Answers(plan.answers)
         self._strikes = Strikes(plan, record, self._matcher)
         self._known_as_kept = known_as_kept(record.trace.steps)
         self._parents: dict[str, str | None] = {}
@@ -93,9 +87,11 @@ class ReplayPlayer:
             except Exception as error:
                 self.stopped = Stopped(self._diverge("undecided", call, None, "stopped"), str(error))
                 raise self.stopped from error
-        return _stood_in(call, decision) if isinstance(decision, _StandIn) else decision
+        return stood_in(call, decision) if isinstance(decision, StandIn) else decision
 
     def value(self, step_id: str, name: str, occurrence: int, make: Callable[[], Any]) -> Any:
+        if name == ANSWER and (answer := self._answers.to(step_id)) is not None:
+            return answer
         source = self._matcher.source_of(step_id)
         for note in source.notes if source is not None else ():
             if note.kind == "value" and note.name == name and note.occurrence == occurrence:
@@ -122,10 +118,11 @@ class ReplayPlayer:
 
     # -- the order of decisions ------------------------------------------------------------------------------------
 
-    def _decide(self, call: Call) -> Decision | _StandIn:
+    def _decide(self, call: Call) -> Decision | StandIn:
         call = recognised(call, self._known_as_kept)
         match = self._strikes.tried_again(call, self._matcher.take(call))
         self._parents[call.step_id] = call.parent_id
+        self._answers.asked(call, match.step)
         if call.parent_id is None:
             self.new_trace_id = call.trace_id
         if call.parent_id is None or call.block:
@@ -149,7 +146,7 @@ class ReplayPlayer:
             return self._go_live(call, source, target=self._targets[id(rule)], origin="substituted")
         return None
 
-    def _by_record(self, call: Call, match: Match) -> Decision | _StandIn:
+    def _by_record(self, call: Call, match: Match) -> Decision | StandIn:
         """What the record says of this step."""
         source = match.step
         explained = match.outcome in {"exact", "moved"} or (
@@ -172,7 +169,7 @@ class ReplayPlayer:
             return self._not_restored(call, source, result.culprit) if leaf else Run(source)
         return self._serve(call, source, result.value)
 
-    def _make_again(self, call: Call, source: Step) -> Decision | _StandIn:
+    def _make_again(self, call: Call, source: Step) -> Decision | StandIn:
         """A step whose failure ended the recorded run, in a resume of it."""
         if call.effect:
             why = "It failed in the recorded run, so it may have happened in part."
@@ -194,7 +191,7 @@ class ReplayPlayer:
             return Raise(value, "recorded", source, subtree)
         return Answer(value, "recorded", source, subtree)
 
-    def _diverged(self, call: Call, match: Match) -> Decision | _StandIn:
+    def _diverged(self, call: Call, match: Match) -> Decision | StandIn:
         """A call that the record does not hold: plain code runs; what reaches out needs the plan's leave."""
         source = match.step
         if self.plan.resumes and match.outcome == "new":
@@ -222,7 +219,7 @@ class ReplayPlayer:
             divergence, f"Let it run with --live {call.name} or --on-divergence live, or give a result with --edit"
         )
 
-    def _cut_off(self, call: Call, source: Step) -> Decision | _StandIn:
+    def _cut_off(self, call: Call, source: Step) -> Decision | StandIn:
         """The record holds the beginning of this call and no end: nobody knows whether it happened."""
         why = "The recorded run was cut off inside this step, so it may have happened."
         if call.effect:
@@ -233,7 +230,7 @@ class ReplayPlayer:
         divergence = self._diverge("interrupted", call, source, "stopped")
         raise Stopped(divergence, f"{why} Run it with --live {call.name}, or give its result with --edit")
 
-    def _not_restored(self, call: Call, source: Step, culprit: str) -> Decision | _StandIn:
+    def _not_restored(self, call: Call, source: Step, culprit: str) -> Decision | StandIn:
         why = f"Its recorded result can't be restored at {culprit}."
         if call.effect:
             return self._stand_in(call, source, "not-replayable", why)
@@ -290,7 +287,7 @@ class ReplayPlayer:
         request = wire_request(call) if is_model_call(call) else None
         return Answer(shaped(rule.value, recorded, request=request, path=call.path), "edited", source)
 
-    def _stand_in(self, call: Call, source: Step | None, kind: str, why: str) -> Decision | _StandIn:
+    def _stand_in(self, call: Call, source: Step | None, kind: str, why: str) -> Decision | StandIn:
         """An effect without a recorded result does not happen: something stands in for it, or the replay ends."""
         rule = self._use("stand_in", call)
         if rule is None and self.plan.keeps_effects and source is not None and self.record.ended(source):
@@ -311,7 +308,7 @@ class ReplayPlayer:
             self._matcher.close(source)
         value = call.stand_in[0] if rule is None else rule.value
         if callable(value):
-            return _StandIn(value, source)
+            return StandIn(value, source)
         recorded = None
         if source is not None and self.record.ended(source):
             recorded = self.record.result(source).value
@@ -390,11 +387,3 @@ class ReplayPlayer:
             return None
         recorded = readable(source, None, self.record.value(source.input))
         return recorded, readable(source, None, shown_input(call))
-
-
-def _stood_in(call: Call, wanted: _StandIn) -> Decision:
-    args, kwargs = call.arguments
-    try:
-        return Answer(apart(lambda: to_its_end(wanted.function(*args, **kwargs))), "stood-in", wanted.source)
-    except Exception as error:  # noqa: BLE001 - what a stand-in raises is what the effect raises
-        return Raise(error, "stood-in", wanted.source)

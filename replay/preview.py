@@ -83,7 +83,8 @@ class _Preview:
         if not step.effect and plan.verify and step.kind not in REACHING_KINDS | {"human"}:
             return "runs", "--verify"
         if not record.ended(step):
-            return self._unusable(step, "the record was cut off inside it")
+            asks = step.outcome == "waiting"
+            return self._unusable(step, "a human was asked" if asks else "the record was cut off inside it")
         if (culprit := record.result(step).culprit) is not None:
             return self._unusable(step, f"its result can't be restored at {culprit}")
         return "served", "an effect: it does not happen again" if step.effect else ""

@@ -126,7 +126,7 @@ class Record:
     def ended(self, step: Step) -> bool:
         """Whether the record holds what became of a step; not where its process was killed or interrupted inside it."""
         if step.outcome != "cancelled":
-            return step.outcome is not None and step.outcome != "stopped"
+            return step.outcome not in {None, "stopped", "waiting"}
         return step.output is not None and not isinstance(self.value(step.output), _CANCELLATIONS)
 
     def result(self, step: Step) -> Result:

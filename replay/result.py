@@ -8,6 +8,7 @@ from typing import Any
 from replay.diff import Diff, diff
 from replay.divergence import Divergence, Stopped
 from tracer.store import open_store
+from tracer.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Replay:
     error: BaseException | None
     #: Why the replay ended early: a divergence or an effect that the plan says nothing of.
     stopped: Stopped | None
+    #: The question to a human that it ended with, if it did; ``error`` is None then.
+    waiting: Waiting | None
     #: Calls (models, tools, effects, HTTP) answered from the record, and calls that ran for real.
     served: int
     live: int

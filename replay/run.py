@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Literal
 
+from replay.answers import answered_before
 from replay.errors import PlanError
 from replay.pace import Order
 from replay.plan import Plan, Rule
@@ -72,21 +73,24 @@ def resume(
     max_live_calls: int | None = None,
     again: bool = False,
 ) -> Replay:
-    """Go on with a run that failed or was killed: what finished is served from its record, the rest runs for real,
-    effects included.
+    """Go on with a run that failed, was killed, or has its answer: what finished is served from its record, the rest
+    runs for real, effects included.
 
     An effect that the record leaves open (cut off, failed, or asked with other inputs than recorded) may have happened:
     the run stops there until a rule decides, ``live(...)`` to do it or ``stand_in(...)`` to take a result for it. The
     new trace says ``resume_of``. ``again`` resumes once more what was resumed already. Raises ReplayError where there
     is nothing to resume.
     """
-    plan = Plan(
-        tuple(rules),
-        budget_nusd=budget_of(budget_usd),
-        max_live_calls=_most(max_live_calls),
-        resumes=True,
-        guarded=False,
-    )
     with staged(trace, fn) as stage:
-        check_resumable(stage.trace, () if again else stage.store.resumes_of(stage.trace.trace_id))
+        trace_id, store = stage.trace.trace_id, stage.store
+        asked = [one for one in store.escalations.of(trace_id) if one.state == "open"]
+        check_resumable(stage.trace, () if again else store.resumes_of(trace_id), asked)
+        plan = Plan(
+            tuple(rules),
+            budget_nusd=budget_of(budget_usd),
+            max_live_calls=_most(max_live_calls),
+            resumes=True,
+            guarded=False,
+            answers=answered_before(store, trace_id),
+        )
         return stage.play(plan, Timing("real"))

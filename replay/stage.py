@@ -30,6 +30,7 @@ from tracer.context import NEXT_PLAYER
 from tracer.model import Trace
 from tracer.player import ReplayStopped
 from tracer.store import Store, open_store
+from tracer.waiting import Waiting, waiting_in
 from tracer.wire import HttpRequest
 
 Clock = Literal["virtual", "real"]
@@ -150,11 +151,12 @@ def _record_beside(recorded: Trace, was: Config) -> None:
 
 
 class _Outcome:
-    """What the workflow gave: one of the three."""
+    """What the workflow gave: one of the four."""
 
     output: Any = None
     error: BaseException | None = None
     stopped: Stopped | None = None
+    waiting: Waiting | None = None
 
     def run(self, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], player: TimedPlayer) -> None:
         token = NEXT_PLAYER.set(player)
@@ -173,6 +175,8 @@ class _Outcome:
             self.error, self.stopped = None, Stopped(Divergence("undecided", "", "stopped"), str(self.error))
         else:
             player.close()
+            if (asked := waiting_in(self.error)) is not None:
+                self.error, self.waiting = None, asked
 
 
 def _on_clock(player: TimedPlayer, run: Callable[[Callable[[], VirtualLoop] | None], Any]) -> Any:
@@ -233,6 +237,7 @@ def _result(player: TimedPlayer, trace_id: str, new: _Outcome, url: str) -> Repl
         output=new.output,
         error=new.error,
         stopped=new.stopped,
+        waiting=new.waiting,
         served=len(calls),
         live=len(player.live),
         served_steps=len(player.served),

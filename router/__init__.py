@@ -27,11 +27,13 @@ from router.errors import (
     ChunkFailed,
     CircuitOpen,
     DeadlineExceeded,
+    EscalationExpired,
     GuardrailFailed,
     InvalidAnswer,
     InvalidWorkflow,
     LimitExceeded,
     MissingExtra,
+    NobodyToAsk,
     NoBranch,
     NoConfidence,
     NoConnection,
@@ -48,7 +50,7 @@ from router.errors import (
     Undecided,
     UnknownRole,
 )
-from router.escalation import Escalation
+from router.escalation import Human, escalate
 from router.flow import Answered, Attempt, Failed
 from router.guardrails import (
     AnswerLimit,
@@ -89,10 +91,11 @@ from router.retry import Retry
 from router.router import Router, retrying
 from router.sdk import without_sdk_retries
 from router.streams import Restarted
-from router.trace import escalate, fallback, fallback_async, route
+from router.trace import fallback, fallback_async, route
 from router.transient import is_connection, is_rate_limit, is_timeout, is_transient
 from router.tuning.tune import Tuning, tune
 from tracer.catalogue import FREE, Catalogue, Target
+from tracer.waiting import Waiting
 
 __all__ = [
     "FREE",
@@ -121,13 +124,14 @@ __all__ = [
     "Consecutive",
     "Count",
     "DeadlineExceeded",
-    "Escalation",
+    "EscalationExpired",
     "Failed",
     "Forbids",
     "Guard",
     "GuardrailFailed",
     "Guardrails",
     "Guess",
+    "Human",
     "InvalidAnswer",
     "InvalidWorkflow",
     "JsonSchema",
@@ -141,6 +145,7 @@ __all__ = [
     "NoConfidence",
     "NoConnection",
     "NoPromiseOfMoney",
+    "NobodyToAsk",
     "NotAskable",
     "NotReached",
     "Offence",
@@ -185,6 +190,7 @@ __all__ = [
     "UnknownRole",
     "Verdict",
     "Voted",
+    "Waiting",
     "When",
     "Workflow",
     "agreement",

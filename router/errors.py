@@ -26,7 +26,9 @@ RouterError
 ├── Undecided            a vote that nobody won
 ├── RegistryError        the registry of roles can't be read, or can't become what it was told to
 │   └── UnknownRole      it has no role of that name
-└── TuningError          what is recorded does not hold what a threshold is tuned by
+├── TuningError          what is recorded does not hold what a threshold is tuned by
+├── NobodyToAsk          a question to a human where no trace waits for the answer
+└── EscalationExpired    nobody answered in time, and there was no default
 """
 
 from __future__ import annotations
@@ -245,6 +247,21 @@ class TuningError(RouterError):
 
     #: Of the command line: wrong use.
     exit_code = 2
+
+
+class NobodyToAsk(RouterError):
+    """``escalate`` outside a workflow, or in a run that is not recorded: an answer would find nothing to go on with."""
+
+
+class EscalationExpired(RouterError):
+    """``question`` was not answered in time, and had no default. Raised into the workflow, which may deal with it."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__(question)
+        self.question = question
+
+    def __str__(self) -> str:
+        return f"nobody answered in time: {self.question}"
 
 
 class AllTargetsFailed(ExceptionGroup[Exception], RouterError):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Awaitable, Callable, Mapping, Sequence, TypeVar, get_args
+from typing import Awaitable, Callable, Sequence, TypeVar, get_args
 
 from router.confidences import Confidence
 from router.deciding.bands import Band, Bands, Choice
-from router.escalation import Escalation
 from router.flow import Answered, Reject
 from router.retry import On
 from router.router import Router
@@ -34,15 +33,6 @@ def route(confidence: float | Confidence, bands: Bands) -> Choice:
     )
     current().set(tags={DECISION: decision.as_tag()})
     return choice
-
-
-@step(kind="human")
-def escalate(question: str, *, options: Sequence[str] = (), context: Mapping[str, Any] | None = None) -> Escalation:
-    """Put a question to a human; a step of kind human, which counts as an escalation of its trace.
-
-    Gives the question as it waits, at once: what the workflow does meanwhile is for the workflow to say.
-    """
-    return Escalation(question, tuple(options), dict(context or {}))
 
 
 def fallback(

@@ -79,7 +79,7 @@ def print_json(value: Any) -> None:
 
 @main.command("ls")
 @click.option("--failed", is_flag=True, help="Only traces that failed.")
-@click.option("--status", help="Only these: completed, failed, cancelled, stopped, running, interrupted.")
+@click.option("--status", help="Only these: completed, failed, cancelled, stopped, waiting, running, interrupted.")
 @click.option("--workflow", help="Only traces of this workflow.")
 @click.option("--model", help="Only traces in which this model was called.")
 @click.option("--since", help="Only traces this young: 30m, 12h, 7d.")

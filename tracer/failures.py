@@ -10,6 +10,7 @@ from types import TracebackType
 
 from tracer.model import Failure, Frame, Outcome
 from tracer.player import ReplayStopped
+from tracer.waiting import waiting_in
 
 #: By name, because trio is not ours to import.
 _CANCELLED = frozenset({"CancelledError", "Cancelled", "GeneratorExit", "KeyboardInterrupt"})
@@ -39,6 +40,8 @@ def outcome_of(error: BaseException) -> Outcome:
     """How a step ended that ended with ``error``."""
     if _is_stop(error):
         return "stopped"
+    if waiting_in(error) is not None:
+        return "waiting"
     return "failed" if _CANCELLED.isdisjoint(cls.__name__ for cls in type(error).__mro__) else "cancelled"
 
 

@@ -19,6 +19,7 @@ STATUS_WORDS: dict[Status, str] = {
     "failed": "failed",
     "cancelled": "cancelled",
     "stopped": "stopped",
+    "waiting": "waiting",
     "running": "running",
     "interrupted": "interrupted",
 }

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Mapping
 
 if TYPE_CHECKING:
-    from tracer.records import Cost, Entry, ModelCall, Note, PayloadRef, Step, Trace, TraceSummary
+    from tracer.records import Cost, Entry, Escalation, ModelCall, Note, PayloadRef, Step, Trace, TraceSummary
 
 __all__ = [
     "Cost",
     "Entry",
+    "Escalation",
     "Failure",
     "Frame",
     "Kind",
@@ -49,9 +50,9 @@ Kind = Literal[
     "attempt",
 ]
 #: How a step ended, as its own process wrote it; ``None`` while nothing was written.
-Outcome = Literal["ok", "failed", "cancelled", "stopped"]
+Outcome = Literal["ok", "failed", "cancelled", "stopped", "waiting"]
 #: What a reader sees. The last two are derived from the outcome and from whether the recording process still lives.
-Status = Literal["completed", "failed", "cancelled", "stopped", "running", "interrupted"]
+Status = Literal["completed", "failed", "cancelled", "stopped", "waiting", "running", "interrupted"]
 #: Where a step's result came from.
 Origin = Literal["live", "recorded", "substituted", "edited", "injected", "stood-in"]
 

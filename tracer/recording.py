@@ -231,13 +231,16 @@ class Recorder:
                 return
             if step.parent is None:
                 _settle()
+            if (outcome := outcome_of(error)) == "waiting":  # nothing went wrong, and nothing came of it yet
+                self._end(step, outcome, *NO_VALUE[1:], None, self._ending(step))
+                return
             _, stored, lossy = self.keeper.keep(error if output is None else output, step.capture)
             told = failure_of(error) if step.capture is _FULL else wordless(failure_of(error))
             encoded = codec.encode(told)
             if encoded.lossy:  # at the end of the stack there is no room for causes
                 encoded = codec.encode(replace(told, cause=None, group=()))
             failure = self.keeper.redactor.redact(encoded.data).data
-            self._end(step, outcome_of(error), stored, lossy, failure, self._ending(step))
+            self._end(step, outcome, stored, lossy, failure, self._ending(step))
 
     def _ending(self, step: ActiveStep, attrs: dict[str, Any] = _NO_ATTRS) -> dict[str, Any]:
         """``attrs`` with what was said of a step while it ran: its tags and its model call."""

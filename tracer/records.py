@@ -152,6 +152,31 @@ class TraceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Escalation:
+    """A question that a run ended with: the step that asked it, and what became of it."""
+
+    trace_id: str
+    step_id: str
+    workflow: str
+    path: str
+    #: Digest of the question, as of every step's input: a run that goes on knows by it what was answered.
+    identity: str | None
+    asked_ns: int
+    #: From when on the default is taken, or the question has expired; None: it waits for as long as it takes.
+    due_ns: int | None
+    #: The step's input: a mapping with the question, its options, schema, context and default.
+    input: PayloadRef | None
+    state: Literal["open", "answered", "defaulted", "expired", "withdrawn"] = "open"
+    assignee: str | None = None
+    #: None where ``state`` says that there is none.
+    answer: Any = None
+    closed_by: str | None = None
+    closed_ns: int | None = None
+    #: The run that went on with the answer; None where none has come to its end yet.
+    resumed_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """One recorded execution of a workflow: its summary, how to run it again, and its steps in the order they began."""
 

@@ -24,6 +24,7 @@ _DOTS: dict[Status, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
     "cancelled": ("◌", "yellow"),
     "stopped": ("■", "yellow"),
+    "waiting": ("?", "cyan"),
     "running": ("◐", "blue"),
     "interrupted": ("✂", "bold yellow"),
 }
@@ -90,7 +91,9 @@ def _head(trace: Trace) -> Text:
     told = " · ".join(filter(None, parts))
     head = Text.assemble((f"{dot} {row.status} ", style), (trace.trace_id, "bold"), f"  {told}")
     if row.resume_of:
-        head.append(f"\n  goes on where {form.short_id(row.resume_of)} stopped: what finished there is served", "dim")
+        head.append(f"\n  goes on where {form.short_id(row.resume_of)} ended: what finished there is served", "dim")
+    if row.status == "waiting" and not row.replay_of:
+        head.append(f"\n  it ended with a question to a human: playhead escalations show {form.short_id(row.trace_id)}")
     if row.replay_of:
         rules = one_line(" ".join(map(str, (trace.plan or {}).get("rules", ()))), 400)
         head.append(f"\n  a replay of {form.short_id(row.replay_of)} {rules}".rstrip(), style="dim")
@@ -118,6 +121,8 @@ def _step_line(step: Step, value_of: ValueOf | None) -> Text:
             line.append(f"\n  at {one_line(f'{own.file}:{own.line} in {own.function}', 400)}", style="dim")
     if step.call is not None and (refused := form.refusal(step.call)):
         line.append(f"\n  {one_line(refused, 200)}", style="dim")
+    if step.kind == "human" and step.status == "waiting" and value_of is not None:
+        line.append(f"\n  asks: {one_line(_question(step, value_of), 200)}", style="cyan")
     said = None if value_of is None else _read(step, value_of)
     if said:
         line.append(f"\n  → {one_line(said, 160)}", style="green" if step.failure is None else "yellow")
@@ -131,6 +136,15 @@ def _read(step: Step, value_of: ValueOf) -> str | None:
     except StoreUnreachable:
         raise
     except (StoreError, CodecError) as error:
+        return f"(not readable: {error})"
+
+
+def _question(step: Step, value_of: ValueOf) -> str:
+    try:
+        return str(plain(value_of(step.input))["asked"]["question"]) if step.input is not None else "(not captured)"
+    except StoreUnreachable:
+        raise
+    except (StoreError, CodecError, LookupError, TypeError) as error:
         return f"(not readable: {error})"
 
 

@@ -138,7 +138,9 @@ class Repricing:
 @click.option("--since", help="Only traces that began since then: an age (7d) or a day (2026-11-01).")
 @click.option("--until", help="Only traces that began before then: an age or a day.")
 @click.option("--workflow", help="Only traces of this workflow.")
-@click.option("--status", help="Only traces with this status: completed, failed, cancelled, stopped, interrupted.")
+@click.option(
+    "--status", help="Only traces with this status: completed, failed, cancelled, stopped, waiting, interrupted."
+)
 @click.option("--model", help="Only calls that this model answered, or was asked.")
 @click.option("--prices", type=click.Path(path_type=Path), help="A TOML or JSON file: price the models it names by it.")
 @click.option("--as", "others", multiple=True, metavar="OLD=NEW", help="What OLD's tokens would have cost on NEW.")

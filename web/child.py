@@ -35,7 +35,11 @@ def playhead(words: Sequence[str], config: Config) -> Answered:
         "PLAYHEAD_HOME": str(config.home),
         "PLAYHEAD_ENABLED": "1",
     }
-    command = [sys.executable, "-m", "tracer.cli", *words, "--json"]
+    options, dashes, told = list(words), [], []  # what stands behind "--" is no option, whatever it begins with
+    if "--" in options:
+        at = options.index("--")
+        options, dashes, told = options[:at], ["--"], options[at + 1 :]
+    command = [sys.executable, "-m", "tracer.cli", *options, "--json", *dashes, *told]
     try:
         done = subprocess.run(  # noqa: S603 - our own program, its words in a list
             command,

@@ -51,8 +51,9 @@ def page(request: Request, template: str, context: Any, *, status: int = 200) ->
     """A page from its context; only its block where the request asks for a fragment by name."""
     theme = request.cookies.get("theme", "")
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    alert = request.app.state.site.alert()
-    variables = {"page": context, "theme": theme if theme in THEMES else "", "here": path, "alert": alert}
+    site = request.app.state.site
+    variables = {"page": context, "theme": theme if theme in THEMES else "", "here": path}
+    variables |= {"alert": site.alert(), "asked": site.asked()}
     found = _templates.get_template(template)
     block = request.headers.get("x-fragment", "")
     if block in found.blocks:

@@ -31,6 +31,7 @@ class Site:
     database_url: str | None = None
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
+    _asked: tuple[float, int] = (0.0, 0)
 
     def adopt(self) -> None:
         """Bring in what processes left that died since, at most once a second: a killed run is there when one looks."""
@@ -57,6 +58,18 @@ class Site:
             seen = self.recording()
             self._alert = (now_s, "" if seen is None else alert_of(seen))
         return self._alert[1]
+
+    def asked(self) -> int:
+        """How many questions wait for a human; looked at once a second at most. 0 where the store can't be asked."""
+        now_s = time.monotonic()
+        if now_s - self._asked[0] >= 1.0:
+            with contextlib.suppress(StoreError):
+                self._asked = (now_s, self.store.escalations.count_open())
+        return self._asked[1]
+
+    def answered(self) -> None:
+        """A question was closed: the next page counts anew."""
+        self._asked = (0.0, 0)
 
     def load(self, ref: PayloadRef) -> Any:
         """The decoded value of a payload, or why there is none."""

@@ -16,7 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 if not __package__:  # run as a script: the folder above is the one that holds the package ``support``
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -28,9 +28,12 @@ from rich.table import Table
 from rich.text import Text
 
 from replay import Replay, replay, substitute
+from replay.answering.inbox import answer, go_on
+from replay.answering.question import question_of
 from replay.cli_diff import diff_text
+from router import Waiting
 from support import intent_lr, local_llm
-from support.figures import Figures, figures
+from support.figures import Figures, figures, ticket_of
 from support.models import INTENT_LR, REPLY_TEMPLATES, SMOLLM2
 from support.pipeline import CLASSIFIER, Outcome, classify, draft, outbox, support
 from support.prompts import DATA
@@ -40,7 +43,7 @@ from tracer.model import Trace, TraceSummary
 from tracer.reading import open_reading
 from tracer.recorder import catalogue
 from tracer.render import tree
-from tracer.store import Filter
+from tracer.store import Filter, Store
 
 TICKETS = 40
 #: No ticket is started after this many seconds, however slow the machine; what then still runs takes a few more.
@@ -96,6 +99,7 @@ def run(console: Console, *, tickets: int = TICKETS, seed: int | None = None, bu
         console.print(tree(store.trace(one.trace_id), store.value))
         _replay_with_another_classifier(console, one)
         _replay_with_another_drafter(console, traces)
+        _answer_one(console, traces, labels, store)
     catalogue().stop()
     _what_next(console, one)
 
@@ -132,8 +136,8 @@ def _warm_up(console: Console) -> None:
 
 def _record(console: Console, chosen: Sequence[Ticket], *, deadline: float) -> int:
     """Run the workflow on each ticket; gives how many were started before the time was up."""
-    counting = threading.Lock()  # guards the three counts below, which two threads add to
-    counts = {"completed": 0, "failed": 0, "left": 0}
+    counting = threading.Lock()  # guards the counts below, which two threads add to
+    counts = {"completed": 0, "waiting": 0, "failed": 0, "left": 0}
     note = TextColumn("{task.fields[note]}")
     columns = (TextColumn("recording"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), note)
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(WORKERS) as threads:
@@ -150,9 +154,11 @@ def _record(console: Console, chosen: Sequence[Ticket], *, deadline: float) -> i
 
 
 def _anyhow(call: Any) -> str:
-    """Whether it completed or failed; why it failed stands in its trace."""
+    """Whether it completed, asked a human or failed; what it asked, or why it failed, stands in its trace."""
     try:
         call()
+    except Waiting:
+        return "waiting"
     except Exception:  # noqa: BLE001  # that is what the run is about
         return "failed"
     return "completed"
@@ -165,11 +171,11 @@ def _show(console: Console, found: Figures, started: int, chosen: int) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column()
-    done = found.answered + found.escalated
     table.add_row("tickets", f"{found.tickets}")
-    table.add_row("completed", f"{done}: {found.answered} answered, {found.escalated} escalated to a human")
+    table.add_row("answered", f"{found.answered}")
+    table.add_row("escalated", f"{found.escalated} wait for a human")
     table.add_row("failed", f"{found.failed}")
-    table.add_row("fell back", f"{_share(found.fell_back, found.drafted)} of the replies came from the second model")
+    table.add_row("fell back", f"{_share(found.fell_back, found.answered)} of the replies came from the second model")
     table.add_row("latency", f"p50 {form.duration(found.p50_ns)}, p95 {form.duration(found.p95_ns)} per ticket")
     cost = "unknown" if found.cost_nusd is None else form.dollars(found.cost_nusd // max(1, found.tickets))
     table.add_row("cost", f"{cost} per ticket; these models run here, and are declared to cost nothing")
@@ -214,6 +220,37 @@ def _replay_with_another_drafter(console: Console, traces: Sequence[Trace]) -> N
     _show_replay(console, done, before)
 
 
+def _answer_one(console: Console, traces: Sequence[Trace], labels: Mapping[str, str], store: Store) -> None:
+    """Be the human: answer one question with what a person said of that ticket, as ``playhead escalations answer``
+    does. The run goes on from there, and its reply is sent: once."""
+    one = next((one for one in store.escalations.pending() if one.trace_id in {each.trace_id for each in traces}), None)
+    if one is None:
+        return
+    console.print(Line("One that waits for a human, answered", align="left"))
+    asked = next(trace for trace in traces if trace.trace_id == one.trace_id)
+    label = labels[ticket_of(asked, store.value)]
+    console.print(Text(f"? {question_of(one, store.value).text}", style="cyan"))
+    console.print(f"$ playhead escalations answer {form.short_id(one.trace_id)} {label}")
+    before = _lines_of(outbox())
+    answer(store, one, label, by="the demo")
+    with console.status("Going on"):
+        done = go_on(one.trace_id)
+    if done is None:
+        return
+    if isinstance(done.output, Outcome):
+        told = f"answered by {done.output.drafted_by}, and sent"
+        console.print(Text.assemble(("● completed ", "green"), told))
+    elif done.error is not None:
+        console.print(Text(f"✗ raised {type(done.error).__name__}: {done.error}", style="red"))
+    calls = f"{form.plural(done.served, 'call')} served from the record, {form.plural(done.live, 'call')} ran"
+    console.print(f"{calls}. The new trace is {form.short_id(done.trace_id)}.")
+    console.print(f"The outbox has {form.plural(_lines_of(outbox()) - before, 'line')} more.")
+
+
+def _lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
 def _drafted_at_once(trace: Trace) -> bool:
     """Whether the first drafter wrote the reply that was sent."""
     return any(step.name == "send" for step in trace.steps) and all(step.outcome == "ok" for step in trace.steps)
@@ -223,6 +260,8 @@ def _show_replay(console: Console, done: Replay, before: str) -> None:
     """What came of it, what it took, and that nothing was sent: ``before`` is the state of the outbox before it."""
     if done.stopped is not None:
         console.print(Text(f"■ stopped: {done.stopped}", style="yellow"))
+    elif done.waiting is not None:
+        console.print(Text(f"? it asks a human: {done.waiting.question}", style="cyan"))
     elif done.error is not None:
         console.print(Text(f"✗ raised {type(done.error).__name__}: {done.error}", style="red"))
     else:
@@ -239,8 +278,6 @@ def _show_replay(console: Console, done: Replay, before: str) -> None:
 def _told(outcome: Outcome) -> str:
     guess = outcome.guess
     said = f"{guess.intent}, says {guess.model}, {guess.confidence:.0%} sure"
-    if outcome.receipt is None:
-        return f"escalated to a human ({said})"
     sent = "its receipt is the recorded one" if outcome.receipt.sent else outcome.receipt.note
     return f"answered by {outcome.drafted_by} ({said}; {sent})"
 
@@ -259,6 +296,7 @@ def _what_next(console: Console, one: TraceSummary) -> None:
     commands.add_row("playhead ls --failed", "[dim]what failed, newest first[/]")
     commands.add_row(f"playhead show {name}", "[dim]the tree above[/]")
     commands.add_row(f"playhead replay {name} --model classify={INTENT_LR.name}", "[dim]the replay above[/]")
+    commands.add_row("playhead escalations", "[dim]what waits for a human; you may answer[/]")
     commands.add_row(f"playhead replay {name} --live classify", "[dim]ask the same model again[/]")
     console.print(commands)
 

@@ -34,7 +34,6 @@ class Figures:
     answered: int
     escalated: int
     failed: int
-    drafted: int
     fell_back: int
     p50_ns: int
     p95_ns: int
@@ -45,16 +44,14 @@ class Figures:
 def figures(traces: Sequence[Trace], labels: Mapping[str, str], value_of: ValueOf, *, classifier: str) -> Figures:
     """``labels`` gives the true intent of each ticket's text; ``classifier`` is who is asked in the step classify."""
     outcomes = [outcome for trace in traces if (outcome := outcome_of(trace, value_of)) is not None]
-    drafted = [outcome for outcome in outcomes if outcome.state == "answered"]
     latencies = [trace.summary.duration_ns for trace in traces if trace.summary.duration_ns is not None]
     unpriced = any(trace.summary.unpriced for trace in traces)
     return Figures(
         tickets=len(traces),
-        answered=len(drafted),
-        escalated=sum(outcome.state == "escalated" for outcome in outcomes),
+        answered=len(outcomes),
+        escalated=sum(trace.summary.status == "waiting" for trace in traces),
         failed=sum(trace.summary.status == "failed" for trace in traces),
-        drafted=len(drafted),
-        fell_back=sum(outcome.fell_back for outcome in drafted),
+        fell_back=sum(outcome.fell_back for outcome in outcomes),
         p50_ns=percentile(latencies, 0.5),
         p95_ns=percentile(latencies, 0.95),
         cost_nusd=None if unpriced else sum(trace.summary.cost_nusd for trace in traces),

@@ -1,5 +1,7 @@
 """A customer-support system: classify, decide by confidence, draft, check, send, and a human where nothing is sure.
 
+Where it asks the human, the run ends as waiting; the answer, whenever it comes, resumes it, and the reply is sent then.
+
 It is written as one would write it without playhead; ``@workflow``, ``@step`` and ``@effect`` are all that recording
 and replaying ask of it.
 """
@@ -11,7 +13,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from openai import APITimeoutError
 
@@ -19,7 +21,6 @@ from router import (
     Answered,
     Bands,
     Bans,
-    Escalation,
     GuardrailFailed,
     Guardrails,
     Length,
@@ -85,14 +86,13 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a ticket. ``drafted_by`` and ``receipt`` are None where a human takes over."""
+    """What became of a ticket that was answered: what it was taken for and by whom, who wrote the reply, and its
+    receipt."""
 
-    state: Literal["answered", "escalated"]
     guess: Guess
-    drafted_by: str | None = None
-    fell_back: bool = False
-    receipt: Receipt | None = None
-    escalation: Escalation | None = None
+    drafted_by: str
+    fell_back: bool
+    receipt: Receipt
 
 
 @workflow
@@ -104,11 +104,11 @@ def support(ticket: str) -> Outcome:
         choice = route(guess.confidence, BANDS)
     if choice.band != "sure":
         question = f"What does this customer want? {ticket}"
-        asked = escalate(question, options=INTENTS, context={"guess": guess, "reason": choice.reason})
-        return Outcome("escalated", guess, escalation=asked)
+        intent = escalate(question, options=INTENTS, context={"guess": guess, "reason": choice.reason})
+        guess = Guess(intent, 1.0, "a human")
     written = write_reply(ticket, guess.intent)
     receipt = send(ticket, written.value.reply)
-    return Outcome("answered", guess, written.value.model, written.fell_back, receipt)
+    return Outcome(guess, written.value.model, written.fell_back, receipt)
 
 
 @step

@@ -20,7 +20,7 @@ _PARTS = 20
 @click.command("backtest")
 @click.option("--workflow", help="Only traces of this workflow.")
 @click.option("--since", help="Only traces this young: 30m, 12h, 7d.")
-@click.option("--status", type=click.Choice(["completed", "failed"]), help="Only traces that ended so.")
+@click.option("--status", type=click.Choice(["completed", "failed", "waiting"]), help="Only traces that ended so.")
 @click.option("--called", "model", metavar="MODEL", help="Only traces in which this model was called.")
 @click.option("--search", "q", help="Only traces in whose inputs, outputs or errors these words occur.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), help="At most this many, the newest.")

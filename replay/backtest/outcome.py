@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Mapping
 
+#: How a run comes to its end. To ask a human is an end too.
+ENDED = frozenset({"completed", "failed", "waiting"})
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -19,7 +22,7 @@ class Outcome:
     trace_id: str
     new_trace_id: str | None = None
     status_before: str = ""
-    #: completed, failed or stopped; empty where nothing ran.
+    #: completed, failed, waiting or stopped; empty where nothing ran.
     status_after: str = ""
     #: Why nothing ran, why the replay stopped, or why there is no score, in words.
     problem: str | None = None

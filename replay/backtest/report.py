@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Sequence
 
-from replay.backtest.outcome import Outcome
+from replay.backtest.outcome import ENDED, Outcome
 from tracer.stats.intervals import Difference, Share, difference, mcnemar, share
 
 
@@ -72,7 +72,7 @@ class Report:
 
     @cached_property
     def failures(self) -> Failures:
-        ended = [row for row in self.outcomes if row.status_after in {"completed", "failed"}]
+        ended = [row for row in self.outcomes if row.status_after in ENDED]
         sides = Counter((row.status_before == "failed", row.status_after == "failed") for row in ended)
         new, gone, both = sides[False, True], sides[True, False], sides[True, True]
         return Failures(before=gone + both, after=new + both, new=new, gone=gone)
@@ -90,7 +90,7 @@ class Report:
     @property
     def unscored(self) -> tuple[Outcome, ...]:
         """Replays that came to their end and could not be scored."""
-        return tuple(row for row in self.outcomes if row.status_after in {"completed", "failed"} and row.score is None)
+        return tuple(row for row in self.outcomes if row.status_after in ENDED and row.score is None)
 
     @cached_property
     def labels(self) -> Labels | None:

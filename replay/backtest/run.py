@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterable
 
 from replay.backtest.ledger import Asked, Ledger, new_id, plain_rules
-from replay.backtest.outcome import Outcome
+from replay.backtest.outcome import ENDED, Outcome
 from replay.backtest.purse import Purse
 from replay.backtest.report import Report
 from replay.backtest.scoring import Scorer, scorer_of
@@ -250,7 +250,7 @@ def _found(store: Any, wanted: Filter, limit: int | None) -> Iterable[str]:
     before, number = None, 0
     while rows := store.traces(query, limit=_PAGE, before=before):
         for row in rows:
-            if row.status in {"completed", "failed"} and (limit is None or number < limit):
+            if row.status in ENDED and (limit is None or number < limit):
                 number += 1
                 yield row.trace_id
         if limit is not None and number >= limit:

@@ -77,7 +77,7 @@ def score(scorer: Scorer, pair: Pair) -> Score:
     agrees with nothing; labels are asked all the same. What a scorer raises is its ``problem``."""
     labelled = isinstance(scorer, Label)
     if not labelled and pair.before is MISSING:
-        return Score(None, problem="the recorded run failed: there is no output to compare with")
+        return Score(None, problem="the recorded run failed, or asked a human: there is no output to compare with")
     if not labelled and pair.after is MISSING:
         return Score(0.0)
     try:

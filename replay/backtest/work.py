@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable
 
-from replay.backtest.outcome import Outcome
+from replay.backtest.outcome import ENDED, Outcome
 from replay.backtest.scoring import Pair, Score, Scorer, apart, score, scorer_of
 from replay.compare import MISSING
 from replay.divergence import one_line
@@ -116,7 +116,7 @@ def _done_already(work: Work, trace_id: str, store: Store) -> Trace | None:
     """The first replay of this trace in this backtest that came to its end; one that was stopped, or cancelled by
     Ctrl-C, did not."""
     replays = store.replays_of(trace_id, limit=_MOST_REPLAYS)
-    mine = [row for row in replays if row.tags.get(TAG) == work.backtest_id and row.status in {"completed", "failed"}]
+    mine = [row for row in replays if row.tags.get(TAG) == work.backtest_id and row.status in ENDED]
     return store.trace(mine[-1].trace_id) if mine else None
 
 
@@ -188,7 +188,7 @@ def _judged(work: Work, old: Record, new: Record, left_nusd: int | None) -> tupl
         raise
     except (StoreError, CodecError, _NotKept) as error:
         return None, Score(None, problem=one_line(str(error)))
-    if new.trace.summary.status not in {"completed", "failed"}:
+    if new.trace.summary.status not in ENDED:
         return pair, Score(None)
     return pair, score(scorer_of(work.scorer), pair)
 

@@ -20,6 +20,7 @@ from tracer.events import Event, Finished, Noted, Started
 from tracer.ids import new_step_id, new_trace_id
 from tracer.model import Failure, Kind, Origin, Outcome
 from tracer.store import Store
+from tracer.store.escalations import IMPORTED
 
 _ONE_OF = {"kind": get_args(Kind), "outcome": get_args(Outcome), "origin": get_args(Origin)}
 _WORDS: dict[str, type] = {
@@ -54,7 +55,7 @@ def put(source: Source, store: Store, key: bytes) -> str:
     trace_id = _free_id(source, store)
     story = _Story(source, trace_id, key)
     story.tell()
-    owner = f"imported-{trace_id.hex()}"
+    owner = f"{IMPORTED}{trace_id.hex()}"
     for start in range(0, len(story.events), _AT_ONCE):
         store.apply(story.events[start : start + _AT_ONCE], owner=owner)
     if story.is_open:  # nobody writes its end any more

@@ -45,7 +45,9 @@ def module_text(record: Record, *, file: str, cassette: str) -> str:
     trace = record.trace
     root = trace.root
     if root is None or not record.ended(root):
-        raise NotReplayable(f"trace {trace.trace_id[:16]} was cut off and gave nothing that a test could claim")
+        raise NotReplayable(
+            f"trace {trace.trace_id[:16]} was cut off, or waits for an answer: it gave nothing that a test could claim"
+        )
     if trace.entry is None or "<locals>" in trace.entry.qualname:
         raise NotReplayable(
             f"{trace.summary.workflow} was defined inside another function, and a test can't import it: move it to "

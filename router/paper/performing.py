@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Callable, Generator, Mapping, Sequence
 
 from router.errors import NoBranch, NotReached, RouterError
+from router.escalation import escalate
 from router.flow import Reject
 from router.paper.node import Again, Ask, Choose, Function, Node, Run, Take
 from router.retry import On
-from router.trace import escalate, fallback, fallback_async, route
+from router.trace import fallback, fallback_async, route
 from tracer.catalogue import Target
 
 

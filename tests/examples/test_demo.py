@@ -58,7 +58,7 @@ class TestDemo:
     def test_two_tickets_go_through_the_language_model_and_a_replay_sends_nothing(self, tmp_path):
         told = run(tmp_path, str(_DEMO), "--tickets", "2")
         with store_of(tmp_path) as store:
-            rows = store.traces(Filter(replays=False))
+            rows = [row for row in store.traces(Filter(replays=False)) if row.resume_of is None]
             assert len(rows) == 2
             for row in rows:
                 trace = store.trace(row.trace_id)
@@ -71,6 +71,8 @@ class TestDemo:
             steps = store.trace(replays[-1].trace_id).steps
             assert "intent-lr" in {step.call.model for step in steps if step.call is not None}
         outbox = tmp_path / "outbox.jsonl"
-        digest = hashlib.sha256(outbox.read_bytes() if outbox.exists() else b"").hexdigest()[:16]
+        sent = outbox.read_bytes().splitlines(keepends=True) if outbox.exists() else []
+        answered = told.count("The outbox has 1 line more")  # by the human, at the end
+        digest = hashlib.sha256(b"".join(sent[: len(sent) - answered])).hexdigest()[:16]
         assert len(re.findall(rf"The outbox did not change: \d+ lines?, sha256 {digest}", told)) == len(replays)
         assert "playhead ui" in told

@@ -66,6 +66,7 @@ class TestReplay:
         assert found.pop("trace_id") != trace
         assert found == {
             "replay_of": trace, "outcome": "completed", "output": "sent found a", "error": None, "stopped": None,
+            "waiting": None,
             "served": 2, "live": 0, "served_steps": 3, "cost_usd": 0.0, "saved_usd": 0.0, "virtual_s": 0.0,
             "unpriced": [], "divergences": [], "unused_rules": [], "exit": 0,
         }  # fmt: skip

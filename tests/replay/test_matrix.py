@@ -193,7 +193,7 @@ def ready(url: str, text: str) -> str:
     written = fallback(TARGETS, by, on=openai.APIError, name="write")
     verdict = judge(written.value, FORM)
     if not verdict.passed:
-        return escalate(f"What do we say to {text}?").state
+        return escalate(f"What do we say to {text}?")
     return json.loads(written.value)["reply"]
 
 

@@ -13,7 +13,6 @@ from router import (
     Guardrails,
     Length,
     Target,
-    escalate,
     fallback,
     fallback_async,
     judge,
@@ -170,17 +169,3 @@ class TestGuardrail:
 
     def test_what_holds_passes_either_way(self):
         assert require("fine", self.RAILS) == judge("fine", self.RAILS)
-
-
-class TestEscalate:
-    def test_it_waits_and_marks_its_trace(self, recorded):
-        @workflow
-        def answer():
-            return escalate("Refund?", options=["yes", "no"], context={"amount": 20})
-
-        asked = answer()
-        assert (asked.state, asked.options, asked.context) == ("waiting", ("yes", "no"), {"amount": 20})
-        trace = recorded()
-        assert trace.summary.escalations == 1
-        assert trace.steps[1].kind == "human"
-        assert value(trace.steps[1].output) == asked

@@ -37,7 +37,7 @@ from tracer.store.upgrade import alembic_config, scripts, upgrade
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = {"module": "app", "qualname": "support", "file": None, "root": "."}
 #: Indexes of some of the rows only.
-NARROW = {"traces_failed", "traces_open", "traces_behind", "traces_replays", "traces_resumes"}
+NARROW = {"traces_failed", "traces_open", "traces_behind", "traces_replays", "traces_resumes", "escalations_pending"}
 
 
 @pytest.fixture
@@ -95,7 +95,8 @@ class TestScripts:
         # which autogenerate does not compare
         name = store._engine.dialect.name
         with store._engine.connect() as connection:
-            found = {index["name"]: index for index in inspect(connection).get_indexes("traces")}
+            every = (inspect(connection).get_indexes(table) for table in ("traces", "escalations"))
+            found = {index["name"]: index for indexes in every for index in indexes}
         where = {each: found[each]["dialect_options"].get(f"{name}_where") for each in found}
         assert {each for each in where if where[each] is not None} == NARROW
         assert "failed" in str(where["traces_failed"])

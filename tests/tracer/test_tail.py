@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tracer
-from router import escalate
+from router import Waiting, escalate
 from tests import recording
 from tests.recording import Project
 from tracer import Keep, current, recorder, step, workflow
@@ -136,7 +136,7 @@ class TestATraceThatStays:
             current().set(usage={"input_tokens": 1_000, "output_tokens": 1_000})
 
         ordinary("beside it")
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, Waiting):
             flow()
         wanted = ["ordinary", "slow"] if why == "slow" else [why]
         assert kept_of(project) == wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from router import escalate
 from tracer import effect, step, workflow
 
 
@@ -52,3 +53,19 @@ def file(reply: str) -> None:
 @workflow
 def filing(text: str) -> None:
     file(draft(str(classify(text)["intent"])))
+
+
+@workflow
+def asking(text: str, hurry: float | None = None) -> str:
+    what = escalate(f"What about {text}?", options=["refund", "replace"], context={"text": text}, timeout_s=hurry)
+    return send(what)
+
+
+@workflow
+def wording(text: str) -> str:
+    return send(escalate(f"What do we say to {text}?"))
+
+
+@workflow
+def pricing() -> str:
+    return send(str(escalate("How much?", schema=dict[str, int])))

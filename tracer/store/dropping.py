@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 
 from tracer.store.rows import Rows
 from tracer.store.statements import upsert
-from tracer.store.tables import dropped, model_calls, notes, step_texts, steps, traces
+from tracer.store.tables import dropped, escalations, model_calls, notes, step_texts, steps, traces
 from tracer.tail import Keep
 
 _MARKED_NS = 24 * 3600 * 10**9
@@ -73,7 +73,7 @@ def take_out(connection: Connection, trace_ids: Collection[str], keep: Keep) -> 
         )
     ]
     if gone:
-        for table in (traces, steps, model_calls, notes, step_texts):
+        for table in (traces, steps, model_calls, notes, step_texts, escalations):
             connection.execute(delete(table).where(table.c.trace_id.in_(gone)))
         _mark(connection, gone)
 

@@ -29,6 +29,7 @@ _OUTCOMES: Mapping[Status, Outcome] = {
     "failed": "failed",
     "cancelled": "cancelled",
     "stopped": "stopped",
+    "waiting": "waiting",
 }
 
 

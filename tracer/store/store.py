@@ -21,6 +21,7 @@ from tracer.seen import Seen
 from tracer.store import engine as engines
 from tracer.store import index, measures, read, repricing, shared, tagged, totals, upgrade, write
 from tracer.store.check import Checked, check
+from tracer.store.escalations import Escalations
 from tracer.store.query import Filter
 from tracer.store.search import Owners, cheap_conditions, conditions, status_of
 from tracer.store.shared import Shared
@@ -122,6 +123,11 @@ class Store:
         changed, where another process was first."""
         with engines.writing(self._engine) as connection:
             return shared.put(connection, name, value, version=version)
+
+    @property
+    def escalations(self) -> Escalations:
+        """The questions that waiting runs have asked."""
+        return Escalations(self._engine)
 
     def announce(self, owner: str, *, pid: int) -> None:
         """Say that the process ``owner`` of this machine records from now on."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The Alembic revision that these tables are at. A test holds it to the newest script.
-REVISION = "0004"
+REVISION = "0005"
 
 
 # skipkeys and default: a tag of a strange type must not stop the journal behind it
@@ -252,6 +252,24 @@ shared_values = Table(
     Column("value", Json, nullable=False),
     Column("changed_ns", BigInteger, nullable=False),
 )
+
+#: The questions that waiting runs have asked, and what became of each; escalations.py says how it is changed.
+escalations = Table(
+    "escalations",
+    metadata,
+    Column("trace_id", String(32), primary_key=True),
+    Column("step_id", String(16), primary_key=True),
+    Column("asked_ns", BigInteger, nullable=False),
+    Column("due_ns", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("assignee", Text),
+    Column("answer", Json),
+    Column("closed_by", Text),
+    Column("closed_ns", BigInteger),
+    Column("resumed_as", String(32)),
+)
+_pending = escalations.c.resumed_as.is_(None) & (escalations.c.state != "withdrawn")
+Index("escalations_pending", escalations.c.asked_ns, sqlite_where=_pending, postgresql_where=_pending)
 
 processes = Table(
     "processes",

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Executable, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracer.events import Event
-from tracer.store import bodies
+from tracer.store import bodies, escalations
 from tracer.store.dropping import leave_out, take_out
 from tracer.store.packs import new_id
 from tracer.store.rows import Begun, Ended, Key, Rows, decoded, failure_in
@@ -55,6 +55,7 @@ def apply(
             put(connection, unsearched, [(new_id(), _queued(keys))])
         due = _due(rows, keys, made, known)
         sum_up(connection, due)
+        escalations.open_new(connection, {key[0] for key, end in rows.ended.items() if end.outcome == "waiting"})
         take_out(connection, due, keep)
     if position is not None:
         _advance(connection, owner, position)

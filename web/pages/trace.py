@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from tracer.errors import ConfigError
 from tracer.format import short_id
-from tracer.model import Step, Trace, TraceSummary
+from tracer.model import Escalation, Step, Trace, TraceSummary
 from tracer.store import Filter
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
@@ -69,7 +69,9 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
             replay_href=f"/t/{known}/replay",
             compare_href=f"/diff/{origin}/{known}" if origin else "",
         ),
-        header=header_of(trace, site.store.replays_of(known), site.store.resumes_of(known), now_ns=now_ns),
+        header=header_of(
+            trace, site.store.replays_of(known), site.store.resumes_of(known), _asked(site, trace), now_ns=now_ns
+        ),
         tree=waterfall(trace, now_ns=now_ns, around=selected, limit=limit, whole=_whole(site, trace)),
         selected=selected,
         panel=step_panel(trace, chosen, load=site.load, base=base) if chosen else None,
@@ -100,9 +102,13 @@ def _neighbours(site: Site, here: TraceSummary, wanted: Filter) -> tuple[str, st
     return newer[-1] if newer and len(newer) < _NEAR else "", older[0].trace_id if older else ""
 
 
+def _asked(site: Site, trace: Trace) -> list[Escalation]:
+    return site.store.escalations.of(trace.trace_id) if trace.summary.status == "waiting" else []
+
+
 def _whole(site: Site, trace: Trace) -> Trace | None:
     """The newest completed trace of the same workflow, where this one was cut short."""
-    if trace.summary.status not in ("failed", "interrupted", "stopped"):
+    if trace.summary.status not in ("failed", "interrupted", "stopped", "waiting"):
         return None
     completed = Filter(statuses=("completed",), workflow=trace.summary.workflow, replays=False)
     return next((site.store.trace(one.trace_id) for one in site.store.traces(completed, limit=1)), None)

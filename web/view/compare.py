@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 from replay.compare import Change, Missing
 from replay.diff import Diff
@@ -155,9 +155,16 @@ def _sentence(diff: Diff, *, is_replay: bool) -> str:
 
 
 def _ended(status: Status) -> str:
-    return {"running": "is still running", "interrupted": "was interrupted", "stopped": "was stopped"}.get(
-        status, status
-    )
+    return _ENDED.get(status, status)
+
+
+#: How a trace ended, as a verb.
+_ENDED: Mapping[Status, str] = {
+    "running": "is still running",
+    "interrupted": "was interrupted",
+    "stopped": "was stopped",
+    "waiting": "waits for a human",
+}
 
 
 def _what(pair: Pair) -> str:

@@ -109,8 +109,10 @@ class Header:
     #: The runs that went on where this one had stopped.
     resumes: tuple[Link, ...] = ()
     compare_href: str = ""
-    #: A sentence for what a status word alone does not tell: interrupted, still running, stopped.
+    #: A sentence for what a status word alone does not tell: interrupted, still running, stopped, waiting.
     note: str = ""
+    #: What is to be done about it.
+    note_link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,46 @@ class ReplayPage:
     problem: str = ""
     hint: str = ""
     look: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """One question to a human. A ``closed`` one can't be answered; one that has not ``gone_on`` can be resumed."""
+
+    trace_id: str
+    step_id: str
+    question: str
+    workflow: str
+    trace_href: str
+    facts: tuple[Shown, ...]
+    assignee: str
+    options: tuple[Choice, ...]
+    #: The JSON Schema of the answer, indented; empty where any text will do.
+    schema: str
+    #: What was typed, where it is no option.
+    text: str
+    context: Block | None
+    #: Why the answer before this one was refused.
+    refused: str
+    #: Why nobody can answer it.
+    unreadable: str
+    closed: bool
+    gone_on: Link | None
+    csrf: str
+    action: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class EscalationsPage:
+    chrome: Chrome
+    sentence: str
+    rows: tuple[AskedRow, ...]
+    everything: bool
+    #: Who answers, as was entered last.
+    by: str
+    #: Why nothing can be answered here; empty when it can.
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

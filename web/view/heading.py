@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from tracer import format as fmt
 from tracer.format import Shown
-from tracer.model import Trace, TraceSummary
+from tracer.model import Escalation, Trace, TraceSummary
 from web.view.contexts import Header, Link
 from web.view.text import one_line
 
@@ -25,8 +25,14 @@ def origin_of(summary: TraceSummary) -> Link | None:
 
 
 def header_of(
-    trace: Trace, replays: Sequence[TraceSummary], resumes: Sequence[TraceSummary] = (), *, now_ns: int
+    trace: Trace,
+    replays: Sequence[TraceSummary],
+    resumes: Sequence[TraceSummary] = (),
+    asked: Sequence[Escalation] = (),
+    *,
+    now_ns: int,
 ) -> Header:
+    """``asked`` are the questions to a human that a waiting trace has on the list."""
     summary = trace.summary
     origin = summary.replay_of or summary.resume_of
     return Header(
@@ -41,7 +47,8 @@ def header_of(
         replays=tuple(map(_link, replays[:_REPLAYS_SHOWN])),
         resumes=tuple(map(_link, resumes)),
         compare_href=f"/diff/{origin}/{summary.trace_id}" if origin else "",
-        note=_note(trace),
+        note=_note(trace, resumes, asked),
+        note_link=_to_answer(trace, resumes, asked),
     )
 
 
@@ -66,7 +73,13 @@ def _facts(trace: Trace) -> Iterator[Shown]:
         yield Shown("escalated", fmt.plural(summary.escalations, "escalation"), "warn")
 
 
-def _note(trace: Trace) -> str:
+def _to_answer(trace: Trace, resumes: Sequence[TraceSummary], asked: Sequence[Escalation]) -> Link | None:
+    if resumes or not any(one.state == "open" for one in asked):
+        return None
+    return Link("answer it", f"/escalations#{trace.trace_id}")
+
+
+def _note(trace: Trace, resumes: Sequence[TraceSummary], asked: Sequence[Escalation]) -> str:
     """A sentence where the status word alone leaves a question open."""
     match trace.summary.status:
         case "running":
@@ -82,6 +95,14 @@ def _note(trace: Trace) -> str:
                 if why
                 else "Stopped: the replay ended before the workflow did."
             )
+        case "waiting" if trace.summary.replay_of:
+            return "The replay ends where the workflow asks a human: replays ask nobody."
+        case "waiting":
+            if resumes:
+                return "It asked a human, and went on with the answer."
+            if asked and all(one.state == "withdrawn" for one in asked):
+                return "It asked a human, and the question was withdrawn."
+            return "Waiting for a human's answer."
         case "cancelled":
             return "Cancelled from outside before it ended."
     return ""

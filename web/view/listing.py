@@ -94,6 +94,8 @@ def _reason(summary: TraceSummary) -> tuple[str, str]:
         error = " ".join(word for word in (fmt.type_name(summary.error_type), code) if word)
         words = f"{summary.failed_step} · {error}" if error else summary.failed_step
         return f"{words}: {message}" if message else words, summary.error_message or ""
+    if summary.status == "waiting":
+        return "asks a human", fmt.plural(summary.escalations, "escalation")
     if summary.escalations:
         return "escalated to a human", fmt.plural(summary.escalations, "escalation")
     if summary.status == "interrupted":

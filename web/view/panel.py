@@ -221,6 +221,8 @@ def _no_output(step: Step) -> str:
         return "None: it raised."
     if step.status == "running":
         return "Not ended yet."
+    if step.status == "waiting":
+        return "None: it waits for a human's answer."
     if step.status == "interrupted":
         return "None: the process ended before this step did."
     return "No output was recorded."

@@ -162,7 +162,8 @@ def span_of(trace: Trace, *, now_ns: int) -> tuple[int, int]:
 
 
 def landing(trace: Trace) -> Step | None:
-    """The step that a reader wants to see first: the failing leaf, the one that was running, or else the root."""
+    """The step that a reader wants to see first: the failing leaf, the one that was running or that asks, or else the
+    root."""
     path = red_path(trace)
     if path:
         return trace.step(path[-1])
@@ -170,7 +171,8 @@ def landing(trace: Trace) -> Step | None:
         unfinished = [step for step, _ in in_tree_order(trace.steps) if step.ended_ns is None]
         if unfinished:
             return unfinished[-1]
-    return trace.root or (trace.steps[0] if trace.steps else None)
+    asked = next((step for step in trace.steps if step.kind == "human" and step.status == "waiting"), None)
+    return asked or trace.root or (trace.steps[0] if trace.steps else None)
 
 
 def red_path(trace: Trace) -> tuple[str, ...]:
