@@ -87,7 +87,7 @@ def check(term: Term) -> None:
     if example is None:
         meant = _MEANT.get(term.name) or _near(term.name)
         raise ConfigError(f"there is no term {term.source!r}: did you mean {EXAMPLES[meant]}?")
-    if not term.value.strip() or term.sign != example[len(term.name)]:
+    if not term.value or term.sign != example[len(term.name)]:
         raise ConfigError(f"{term.source!r} can't be read: write it like {example}")
 
 

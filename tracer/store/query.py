@@ -86,10 +86,8 @@ class Filter:
     def query(self) -> str:
         """The query string of this filter, without the question mark; empty for the empty filter."""
         pairs = [("status", ",".join(self.statuses)), *((name, value) for name, value, _ in self._single())]
-        pairs += [("tag", _tag(*tag)) for tag in self.tags]
-        return urlencode(
-            [*((name, value) for name, value in pairs if value), *([("q", self.text)] if self.text else [])]
-        )
+        pairs += [*(("tag", _tag(*tag)) for tag in self.tags), ("q", self.text)]
+        return urlencode([(name, value) for name, value in pairs if value], errors="replace")
 
     @property
     def terms(self) -> tuple[tuple[str, Self], ...]:
