@@ -209,7 +209,7 @@ class TestStatus:
             assert ids(store.traces(Filter(statuses=("running",)))) == [running.trace_id]
             both = store.traces(Filter(statuses=("running", "completed")))
             assert set(ids(both)) == {running.trace_id, ended.trace_id}
-            assert store.status_counts().counts == {"interrupted": 1, "running": 1, "completed": 1}
+            assert store.facets().statuses == {"interrupted": 1, "running": 1, "completed": 1}
             alive["new"] = False
             assert store.trace(running.trace_id).summary.status == "interrupted"
 
@@ -330,19 +330,27 @@ class TestFilter:
         assert store.replays_of(told["bill"].trace_id) == []
 
     def test_counts_by_status_leave_the_filters_own_statuses_aside(self, store: Store, told: dict[str, Story]) -> None:
-        counted = store.status_counts(Filter(statuses=("failed",), workflow="support"))
-        assert counted.counts == {"completed": 1, "failed": 1}
+        counted = store.facets(Filter(statuses=("failed",), workflow="support"))
+        assert counted.statuses == {"completed": 1, "failed": 1}
         assert (counted.total, counted.bounded) == (2, False)
-        assert store.status_counts(Filter(text="card")).counts == {"completed": 1}
+        assert store.facets(Filter(text="card")).statuses == {"completed": 1}
+
+    def test_other_counts_are_of_what_the_filter_shows(self, store: Store, told: dict[str, Story]) -> None:
+        counted = store.facets()
+        assert counted.workflows == {"support": 2, "billing": 1}
+        assert counted.models == {"claude-sonnet-4-5": 1, "gpt-4o-mini": 1}
+        assert counted.errors == {"TimeoutError": 1}
+        assert store.facets(Filter(statuses=("failed",))).workflows == {"support": 1}
+        assert store.facets(Filter(statuses=("completed",))).errors == {}
 
     def test_counts_stop_at_a_bound_and_say_so(
         self, store: Store, told: dict[str, Story], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tracer.store.store.COUNTED", 2)
-        counted = store.status_counts()
-        assert counted.counts == {"completed": 1, "failed": 1}
+        monkeypatch.setattr("tracer.store.facets.COUNTED", 2)
+        counted = store.facets()
+        assert counted.statuses == {"completed": 1, "failed": 1}
         assert counted.bounded
-        assert not store.status_counts(Filter(workflow="support")).bounded
+        assert not store.facets(Filter(workflow="support")).bounded
 
     def test_workflows_and_models_are_listed_by_name(self, store: Store, told: dict[str, Story]) -> None:
         assert store.workflows() == ["billing", "support"]

@@ -47,7 +47,7 @@ def show_traces(request: Request, site: CurrentSite, before: str = "") -> Respon
             command=_command(wanted),
         ),
         sentence=sentence_of(wanted, shown=len(rows), more=more, first=not before),
-        chips=chips_of(wanted, site.store.status_counts(wanted)),
+        chips=chips_of(wanted, site.store.facets(wanted)),
         text=wanted.text,
         kept=_kept(wanted),
         workflows=choices_of("every workflow", site.store.workflows(), wanted.workflow),

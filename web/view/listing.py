@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from tracer import format as fmt
 from tracer.format import Shown
 from tracer.model import Status, TraceSummary
-from tracer.store import Filter, StatusCounts
+from tracer.store import Facets, Filter
 from web.view.contexts import Chip, Choice, TraceRow
 from web.view.heading import origin_of
 from web.view.text import one_line
@@ -45,9 +45,9 @@ def sentence_of(wanted: Filter, *, shown: int, more: bool, first: bool) -> str:
     return f"{number} {words}, newest first" if shown > 1 else f"{number} {words}"
 
 
-def chips_of(wanted: Filter, counted: StatusCounts) -> tuple[Chip, ...]:
+def chips_of(wanted: Filter, counted: Facets) -> tuple[Chip, ...]:
     """A chip for all, and one per status that occurs."""
-    counts = counted.counts
+    counts = counted.statuses
     total = fmt.count(counted.total) + ("+" if counted.bounded else "")
     chips = [Chip("all", total, list_href(replace(wanted, statuses=())), not wanted.statuses)]
     for status in _STATUSES:
