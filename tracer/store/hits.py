@@ -12,7 +12,7 @@ from tracer.store.texts import plain
 
 Part = Literal["input", "output", "error", "name"]
 #: An error says more than the output before it; a step's name least of all.
-_ORDER = ("error", "output", "input")
+_ORDER: tuple[Part, ...] = ("name", "input", "output", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,16 @@ class Hit:
 
 
 def hits(connection: Connection, trace_ids: Collection[str], words: Sequence[str]) -> dict[str, Hit]:
-    """The best hit of each of these traces, by trace id: most words first, then the deepest step that says them."""
+    """The best hit of each of these traces, by trace id: the one with most of the words; of several
+    errors or outputs the last, of several inputs the first, since later ones repeat it among instructions."""
     low = [plain(word).casefold() for word in words]
-    found: dict[str, tuple[tuple[int, ...], Hit]] = {}
+    found: dict[str, tuple[tuple[int, int, int], Hit]] = {}
     for trace_id, started_ns, hit in (*_said(connection, trace_ids, low), *_named(connection, trace_ids, low)):
-        rank = (sum(word in hit.text for word in low), *_rank(hit.part), started_ns)
+        when = -started_ns if hit.part == "input" else started_ns
+        rank = (sum(word in hit.text for word in low), _ORDER.index(hit.part), when)
         if trace_id not in found or rank > found[trace_id][0]:
             found[trace_id] = rank, hit
     return {trace_id: hit for trace_id, (_, hit) in found.items()}
-
-
-def _rank(part: Part) -> tuple[int]:
-    return (-_ORDER.index(part) if part in _ORDER else -len(_ORDER),)
 
 
 def _said(connection: Connection, trace_ids: Collection[str], low: Sequence[str]) -> Iterator[tuple[str, int, Hit]]:
