@@ -40,15 +40,16 @@ def _changed(site: Site, told: dict[str, str], wanted: Filter) -> str:
     if not site.gate.form_token_holds("filters", told.get("csrf", "")):
         return "This form is from before the viewer was restarted: load the list again."
     name = " ".join((told.get("forget") or told.get("name", "")).split())[:_LONGEST]
-    value = None if told.get("forget") else wanted.query
+    forgotten = bool(told.get("forget"))
     kept = saved_filters(site)
-    if not name or value == "":
+    if not name or not (forgotten or wanted.query):
         return "A saved filter needs a name, and something that it filters by."
-    if value is not None and name not in kept and len(kept) >= _MOST:
+    if not forgotten and name not in kept and len(kept) >= _MOST:
         return f"{_MOST} filters are saved already: forget one first."
     there = site.store.shared(SAVED + name).get(SAVED + name)
-    if there is None and value is None:
+    if there is None and forgotten:
         return ""
-    if site.store.share(SAVED + name, value, version=there.version if there else 0):
+    # an empty value stands for none: the store has no way to take a name out again
+    if site.store.share(SAVED + name, "" if forgotten else wanted.query, version=there.version if there else 0):
         return ""
     return f"Someone else changed {name} in the same moment: look at the list, and save it again."

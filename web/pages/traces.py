@@ -125,7 +125,7 @@ def rows_of(site: Site, trace_ids: Sequence[str]) -> tuple[TraceRow, ...]:
 def saved_filters(site: Site) -> dict[str, str]:
     """The query strings that were given a name in this store, by name."""
     kept = site.store.shared(SAVED)
-    return {name.removeprefix(SAVED): one.value for name, one in kept.items() if isinstance(one.value, str)}
+    return {name.removeprefix(SAVED): one.value for name, one in kept.items() if one.value}
 
 
 def cursor(before: str) -> tuple[int, str] | None:
