@@ -30,8 +30,9 @@ def serving(app: FastAPI) -> Iterator[str]:
     """A viewer on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", ws="none", lifespan="on", timeout_graceful_shutdown=1)
+        uvicorn.Config(app, log_level="warning", ws="none", lifespan="on", timeout_graceful_shutdown=3)
     )
+    app.state.site.ending = lambda: server.should_exit
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

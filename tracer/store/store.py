@@ -236,7 +236,8 @@ class Store:
         if before is not None:
             started_ns, trace_id = before
             same_time = and_(traces.c.started_ns == started_ns, traces.c.trace_id < trace_id)
-            query = query.where(or_(traces.c.started_ns < started_ns, same_time))
+            # the first condition says nothing new, but an index can begin there
+            query = query.where(traces.c.started_ns <= started_ns, or_(traces.c.started_ns < started_ns, same_time))
         query = query.order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc()).limit(limit)
         return [read.summary_of(row, owners) for row in connection.execute(query).all()]
 

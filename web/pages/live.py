@@ -82,7 +82,7 @@ async def _events(request: Request, watch: Watch) -> AsyncIterator[str]:
     told: object = 0
     # the first line opens the connection, so that a reader knows at once that someone is there
     yield "retry: 3000\n\n"
-    while time.monotonic() < until_s and not await request.is_disconnected():
+    while time.monotonic() < until_s and not watch.site.ending() and not await request.is_disconnected():
         try:
             seen = await run_in_threadpool(watch.look)
         except StoreError:
