@@ -71,7 +71,8 @@ class TestTerms:
         tree = read(seeded.page("/?q=modle:gpt-4o+status:failed"))
         assert "did you mean model:gpt-4o?" in tree.classed("sentence")[0].text
         assert all("failed" in row.attrs["class"] for row in rows(tree))
-        assert seeded.client.get("/traces.json?q=modle:gpt-4o").json()["problems"]
+        assert tree.all("input", id="q")[0].attrs["value"] == "modle:gpt-4o"
+        assert seeded.client.get("/traces.json?q=modle:gpt-4o").json()["problems"][0]["typed"] == "modle:gpt-4o"
 
     def test_the_command_that_is_copied_says_all_of_them(self, seeded: Seeded) -> None:
         tree = read(seeded.page("/?status=failed&tag=a%3Db&duration=2s&q=card"))

@@ -21,6 +21,14 @@ _STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What can't be in a filter: why, in a line for the reader, and what was typed, if it was typed into the box."""
+
+    why: str
+    typed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which traces to show; every field narrows, and the empty filter shows all.
 
@@ -66,20 +74,20 @@ class Filter:
         or a term that can't be (``since=soon``) raises ConfigError with a line for the reader."""
         found, problems = cls.read(query)
         if problems:
-            raise ConfigError(problems[0])
+            raise ConfigError(problems[0].why)
         return found
 
     @classmethod
-    def read(cls, query: str | Mapping[str, str]) -> tuple[Self, tuple[str, ...]]:
-        """As ``parse``, but for who reads on: the filter without what can't be, and a line for each such thing."""
-        found, problems = cls(), []
+    def read(cls, query: str | Mapping[str, str]) -> tuple[Self, tuple[Problem, ...]]:
+        """As ``parse``, but for who reads on: the filter without what can't be, and a problem for each such thing."""
+        found, problems = cls(), list[Problem]()
         for name, value, term in _said(query):
             try:
                 if term is not None and term.name:
                     grammar.check(term)
                 found = _READERS[name](found, value)
             except ConfigError as error:
-                problems.append(str(error))
+                problems.append(Problem(str(error), "" if term is None else term.source))
         return found, tuple(problems)
 
     @property

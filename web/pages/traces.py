@@ -10,7 +10,7 @@ from typing import Annotated, Iterator, Mapping, Sequence
 from fastapi import APIRouter, Query, Request, Response
 
 from tracer.model import TraceSummary
-from tracer.store import Facets, Filter, Hit
+from tracer.store import Facets, Filter, Hit, Problem
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, RowsPage, TraceRow, TracesPage
@@ -31,7 +31,7 @@ class _Found:
     """A page of the list, before it is put into words. ``kin`` is what came of its rows, by their ids."""
 
     wanted: Filter
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
     rows: Sequence[TraceSummary]
     kin: Mapping[str, Sequence[TraceSummary]]
     hits: Mapping[str, Hit]
@@ -56,7 +56,7 @@ def _find(site: Site, query: str, before: tuple[int, str] | None) -> _Found:
     rows = some[:PAGE_SIZE]
     return _Found(
         wanted,
-        tuple(f"{sentence(problem)}. It is left out." for problem in problems),
+        problems,
         rows,
         family(rows, _followers(site, rows)),
         site.store.hits([one.trace_id for one in rows], wanted.words),
@@ -81,7 +81,8 @@ def _page(site: Site, found: _Found, *, first: bool) -> TracesPage:
         saved=saved_of(saved_filters(site), wanted),
         csrf=site.gate.form_token("filters") if site.replays else "",
         query=wanted.query,
-        text=wanted.text,
+        # what was mistyped stays in the box, to be mended
+        text=" ".join(filter(None, (wanted.text, *(problem.typed for problem in found.problems)))),
         kept=kept_of(wanted),
         rows=tuple(_rows(found, slowest_ns)),
         slowest_ns=slowest_ns,
@@ -90,7 +91,7 @@ def _page(site: Site, found: _Found, *, first: bool) -> TracesPage:
         first_href=list_href(wanted),
         filtered=bool(wanted.query),
         can_change=site.replays,
-        problems=found.problems,
+        problems=tuple(f"{sentence(problem.why)}. It is left out." for problem in found.problems),
     )
 
 

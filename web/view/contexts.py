@@ -114,7 +114,7 @@ class TraceRow:
     tokens: Shown
     cost: Shown
     models: Shown
-    #: The trace that it replays or resumes, where that is not on the same page.
+    #: The trace that it replays or resumes.
     origin: Link | None
     hit: HitLine | None = None
     kin: Kin | None = None

@@ -34,9 +34,7 @@ def row_of(  # noqa: PLR0913 - what is known of a trace beside its summary
     slowest_ns: int = 0,
     hit: Hit | None = None,
     kin: Sequence[TraceSummary] = (),
-    nested: bool = False,
 ) -> TraceRow:
-    """``nested``: its origin is on the same page, and says so itself."""
     reason, title = _reason(summary)
     models = ", ".join(summary.models)
     return TraceRow(
@@ -55,7 +53,7 @@ def row_of(  # noqa: PLR0913 - what is known of a trace beside its summary
         tokens=fmt.tokens(summary.input_tokens, summary.output_tokens) if _has_tokens(summary) else fmt.NOTHING,
         cost=fmt.trace_cost(summary),
         models=Shown(models, models if len(summary.models) > 1 else ""),
-        origin=None if nested else origin_of(summary),
+        origin=origin_of(summary),
         hit=None if hit is None else _hit(summary, hit, wanted),
         kin=_kin(summary, kin, now_ns=now_ns),
     )
