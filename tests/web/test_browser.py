@@ -267,7 +267,7 @@ class TestTheReplayForm:
 
 
 class TestLooks:
-    @pytest.mark.parametrize("width", [400, 768])
+    @pytest.mark.parametrize("width", [400, 768, 1000, 1260])
     def test_a_narrow_list_shows_how_when_what_and_why(self, page: Page, width: int) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.goto("/?status=failed&q=card")
@@ -277,6 +277,7 @@ class TestLooks:
             box = row.locator(part).first.bounding_box()
             assert box is not None, part
             assert box["x"] + box["width"] <= width, part
+        assert row.locator(".say").bounding_box()["width"] >= 120
 
     @pytest.mark.parametrize("width", [1280, 1440])
     def test_nothing_sticks_out_sideways_and_figures_are_never_cut(self, page: Page, seeded_path, width: int) -> None:
