@@ -83,7 +83,11 @@ def print_json(value: Any) -> None:
 @click.option("--workflow", help="Only traces of this workflow.")
 @click.option("--model", help="Only traces in which this model was called.")
 @click.option("--since", help="Only traces this young: 30m, 12h, 7d.")
-@click.option("--search", help="Only traces in whose inputs, outputs or errors these words occur.")
+@click.option(
+    "--search",
+    help="Only traces in whose inputs, outputs or errors these words occur. As the viewer's search box it also takes "
+    "status: workflow: model: step: error: tag: since: replays: cost> duration>, like 'duration>2s tag:team=cards'.",
+)
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=30, show_default=True, help="At most this many.")
 @as_json
 def ls_command(*, failed: bool, as_json: bool, limit: int, search: str | None, **told: str | None) -> None:

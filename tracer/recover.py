@@ -46,4 +46,4 @@ def recover(*, all_hosts: bool = False) -> Iterator[Recovered]:
 
 
 def _interrupted(store: Store) -> int:
-    return store.status_counts(Filter()).counts.get("interrupted", 0)
+    return store.facets(Filter()).statuses.get("interrupted", 0)

@@ -52,7 +52,10 @@ def ui_command(*, host: str, port: int, open_browser: bool, read_only: bool) -> 
         if open_browser:
             threading.Timer(0.7, webbrowser.open, (address,)).start()
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+            # a page that listens for news holds its connection open for minutes, and has to be told
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+            app.state.site.ending = lambda: server.should_exit
+            server.run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:

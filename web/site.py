@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Callable
 
 from fastapi import Depends, Request
 
@@ -29,6 +29,8 @@ class Site:
     replays: bool = True
     #: What a replay is to record into: the same store; None for the configured one.
     database_url: str | None = None
+    #: Whether the server is about to end: who holds a connection open lets go of it.
+    ending: Callable[[], bool] = lambda: False
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
     _asked: tuple[float, int] = (0.0, 0)

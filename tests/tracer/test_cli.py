@@ -79,6 +79,8 @@ class TestLs:
             (["--model", "other"], []),
             (["--since", "1h"], ["broken", "support"]),
             (["--search", "parcel"], ["broken"]),
+            (["--search", "status:failed parcel duration>1us"], ["broken"]),
+            (["--search", "status:failed duration>9h"], []),
             (["-n", "1"], ["broken"]),
         ],
     )

@@ -41,7 +41,7 @@ class TestIndex:
 
     def test_a_count_is_as_complete_as_a_list(self, store: Store) -> None:
         store.apply(Story(input="My card is lost").finish().events, owner="me")
-        assert store.status_counts(Filter(text="card")).counts == {"completed": 1}
+        assert store.facets(Filter(text="card")).statuses == {"completed": 1}
 
     def test_an_end_that_comes_after_a_search_is_found_by_the_next(self, store: Store) -> None:
         told = Story(input="first")
@@ -131,5 +131,5 @@ class TestReadOnly:
         assert found(store, "card") == [new, old]
         assert found(store, "NEW post") == [new]
         assert found(store, "old post") == []
-        assert store.status_counts(Filter(text="card")).total == 2
+        assert store.facets(Filter(text="card")).total == 2
         assert rows_in(store, unsearched) == 1

@@ -209,7 +209,7 @@ class TestStatus:
             assert ids(store.traces(Filter(statuses=("running",)))) == [running.trace_id]
             both = store.traces(Filter(statuses=("running", "completed")))
             assert set(ids(both)) == {running.trace_id, ended.trace_id}
-            assert store.status_counts().counts == {"interrupted": 1, "running": 1, "completed": 1}
+            assert store.facets().statuses == {"interrupted": 1, "running": 1, "completed": 1}
             alive["new"] = False
             assert store.trace(running.trace_id).summary.status == "interrupted"
 
@@ -269,6 +269,15 @@ QUERIES = {
     "q=n_w": "",
     "q=%00": "",
     "q='; DROP TABLE traces;--": "",
+    "q=error:TimeoutError": "late",
+    "error=Timeout": "",
+    "q=duration>2us": "bill late lost",
+    "duration=1h": "",
+    "q=tag:team=Cards": "lost",
+    "tag=team%3Dcard": "",
+    "tag=tier%3D3&tag=team": "lost",
+    "tag=tier%3D30": "",
+    "tag=%25": "",
     "replays=only": "bill",
     "replays=no": "late lost",
     "q=replays:no+workflow:support": "late lost",
@@ -281,7 +290,8 @@ QUERIES = {
 class TestFilter:
     @pytest.fixture
     def told(self, store: Store) -> dict[str, Story]:
-        lost = Story("support", input={"ticket": "My CARD is lost"}, at_ns=NEW_YEAR_NS)
+        tags = {"team": "cards", "tier": 3}
+        lost = Story("support", input={"ticket": "My CARD is lost"}, at_ns=NEW_YEAR_NS, tags=tags)
         lost.call("gpt-4o-mini", input_tokens=1_000_000, output_tokens=0)
         lost.finish("We send 100% of a new_card")
         late = Story("support", input="Wo ist meine GRÖSSERE Karte?", at_ns=NEW_YEAR_NS + SECOND_NS)
@@ -320,19 +330,27 @@ class TestFilter:
         assert store.replays_of(told["bill"].trace_id) == []
 
     def test_counts_by_status_leave_the_filters_own_statuses_aside(self, store: Store, told: dict[str, Story]) -> None:
-        counted = store.status_counts(Filter(statuses=("failed",), workflow="support"))
-        assert counted.counts == {"completed": 1, "failed": 1}
+        counted = store.facets(Filter(statuses=("failed",), workflow="support"))
+        assert counted.statuses == {"completed": 1, "failed": 1}
         assert (counted.total, counted.bounded) == (2, False)
-        assert store.status_counts(Filter(text="card")).counts == {"completed": 1}
+        assert store.facets(Filter(text="card")).statuses == {"completed": 1}
+
+    def test_other_counts_are_of_what_the_filter_shows(self, store: Store, told: dict[str, Story]) -> None:
+        counted = store.facets()
+        assert counted.workflows == {"support": 2, "billing": 1}
+        assert counted.models == {"claude-sonnet-4-5": 1, "gpt-4o-mini": 1}
+        assert counted.errors == {"TimeoutError": 1}
+        assert store.facets(Filter(statuses=("failed",))).workflows == {"support": 1}
+        assert store.facets(Filter(statuses=("completed",))).errors == {}
 
     def test_counts_stop_at_a_bound_and_say_so(
         self, store: Store, told: dict[str, Story], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tracer.store.store.COUNTED", 2)
-        counted = store.status_counts()
-        assert counted.counts == {"completed": 1, "failed": 1}
+        monkeypatch.setattr("tracer.store.facets.COUNTED", 2)
+        counted = store.facets()
+        assert counted.statuses == {"completed": 1, "failed": 1}
         assert counted.bounded
-        assert not store.status_counts(Filter(workflow="support")).bounded
+        assert not store.facets(Filter(workflow="support")).bounded
 
     def test_workflows_and_models_are_listed_by_name(self, store: Store, told: dict[str, Story]) -> None:
         assert store.workflows() == ["billing", "support"]
@@ -354,6 +372,13 @@ _filters = st.builds(
     above_nusd=st.none() | st.integers(0, 2**62),
     replays=st.none() | st.booleans(),
     until_ns=st.none() | st.integers(0, 10**18 - 1),
+    longer_ns=st.none() | st.integers(0, 2**62),
+    error=st.none() | st.text(min_size=1),
+    tags=st.lists(
+        st.tuples(st.text(min_size=1).filter(lambda name: name.strip() and "=" not in name), st.none() | st.text()),
+        max_size=2,
+        unique=True,
+    ).map(tuple),
 )
 
 
@@ -361,6 +386,22 @@ class TestQueryString:
     @given(_filters)
     def test_a_filter_survives_its_own_query_string(self, found: Filter) -> None:
         assert Filter.parse(found.query) == found
+
+    @given(_filters)
+    def test_a_filter_survives_being_typed_into_the_search_box(self, found: Filter) -> None:
+        assert Filter.parse({"q": found.typed}) == found
+
+    @given(_filters)
+    def test_a_term_taken_away_is_all_that_is_gone(self, found: Filter) -> None:
+        typed = [term for term, _ in found.terms]
+        for at, (_, left) in enumerate(found.terms):
+            assert [term for term, _ in left.terms] == [*typed[:at], *typed[at + 1 :]]
+
+    @given(st.text(st.sampled_from('abstu:><"\\ ="0.1$tagcostatus') | st.characters()))
+    def test_whatever_is_typed_is_read_or_answered_and_never_raises(self, typed: str) -> None:
+        found, problems = Filter.read({"q": typed})
+        assert all("\n" not in problem.why for problem in problems)
+        assert Filter.parse(found.query) == found or any("\ud800" <= each <= "\udfff" for each in typed)
 
     def test_the_empty_filter_is_the_empty_query(self) -> None:
         assert Filter().query == ""
@@ -376,7 +417,25 @@ class TestQueryString:
         assert parse_qs(typed.query)["cost"] == ["0.01"]
 
     def test_what_is_no_key_is_a_word(self) -> None:
-        assert Filter.parse({"q": "https://x.y error:504"}).words == ("https://x.y", "error:504")
+        assert Filter.parse({"q": "https://x.y note:504"}).words == ("https://x.y", "note:504")
+
+    @pytest.mark.parametrize(
+        ("typed", "meant"),
+        [
+            ("modle:gpt-4o", "model:gpt-4o"),
+            ("worklow:x", "workflow:support"),
+            ("pipeline:x", "workflow:support"),
+            ("latency>2s", "duration>2s"),
+            ("cost:0.01", "cost>0.01"),
+            ("status:", "status:failed"),
+        ],
+    )
+    def test_a_term_that_is_nearly_one_is_answered_with_the_one_that_was_meant(self, typed: str, meant: str) -> None:
+        found, (problem,) = Filter.read({"q": f"{typed} status:failed card"})
+        assert typed in problem.why
+        assert meant in problem.why
+        assert problem.typed == typed
+        assert found == Filter(statuses=("failed",), text="card")
 
     def test_text_in_quotes_is_one_word_even_if_it_looks_like_a_key(self) -> None:
         assert Filter.parse({"q": '"status:failed" a'}).words == ("status:failed", "a")
@@ -396,6 +455,11 @@ class TestQueryString:
             "q=cost>NaN",
             "q=cost>Infinity",
             "replays=maybe",
+            "duration=long",
+            "q=tag:%3Dx",
+            "q=status:",
+            "q=cost:0.01",
+            "q=modle:gpt-4o",
         ],
     )
     def test_a_value_that_cannot_be_is_refused_in_one_line(self, query: str) -> None:
@@ -426,6 +490,7 @@ class TestSentence:
                 "q=model:gpt-4o+step:draft+cost>0.01+card",
                 "traces with model gpt-4o with step draft with “card” above $0.01",
             ),
+            ("q=error:Late+tag:a=b+tag:c+duration>90s", "traces with error Late tagged a b tagged c longer than 90s"),
             ("replays=no&q=a+b", "traces with “a” and “b” without replays"),
             (f"since_ns={NEW_YEAR_NS}", "traces, since 2026-01-01 00:00:00 UTC"),
             (f"until_ns={NEW_YEAR_NS}", "traces, until 2026-01-01 00:00:00 UTC"),

@@ -86,7 +86,7 @@ class TestAnOrdinaryTrace:
             ordinary(str(n))
         assert tracer.flush()
         with open_reading() as store:
-            assert 60 < store.status_counts().total < 140
+            assert 60 < store.facets().total < 140
 
     def test_stays_until_it_has_ended(self, project: Project) -> None:
         tracer.configure(keep=0.0)

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.builders import Story
 from tracer.store import Filter, open_store
 from web import create_app
 
@@ -28,7 +29,10 @@ if CHROMIUM is None and os.environ.get("PLAYHEAD_STRICT_TESTS") != "1":
 def serving(app: FastAPI) -> Iterator[str]:
     """A viewer on a port of its own."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="on"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", ws="none", lifespan="on", timeout_graceful_shutdown=3)
+    )
+    app.state.site.ending = lambda: server.should_exit
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -166,6 +170,68 @@ class TestKeys:
         page.wait_for_url(f"**/t/{failed[0]}*")
 
 
+class TestTheList:
+    def test_x_selects_and_shift_x_all_up_to_it(self, page: Page) -> None:
+        page.goto("/?status=completed")
+        expect(page.locator(".picked")).to_be_hidden()
+        for key in ("j", "j", "x"):
+            page.keyboard.press(key)
+        expect(page.locator("#count")).to_have_text("1 selected")
+        for key in ("j", "j", "Shift+X"):
+            page.keyboard.press(key)
+        expect(page.locator("#count")).to_have_text("3 selected")
+        assert page.locator("[data-rows] tr", has=page.locator(":checked")).count() == 3
+        page.locator(".picked button", has_text="Compare").click()
+        page.wait_for_url("**/compare?**")
+        assert page.locator(".beside thead th").count() == 4
+        page.go_back()
+        expect(page.locator("#count")).to_have_text("3 selected")
+
+    def test_the_full_stop_leads_to_the_newest_under_the_same_filter(self, page: Page) -> None:
+        page.goto("/?status=completed")
+        page.locator("a[rel=next]").click()
+        page.wait_for_url("**before**")
+        page.keyboard.press(".")
+        page.wait_for_url("**/?status=completed")
+
+    def test_a_menu_opens_alone_and_escape_closes_it(self, page: Page) -> None:
+        page.goto("/")
+        page.locator(".facets summary", has_text="workflow").click()
+        page.locator(".facets summary", has_text="model").click()
+        assert page.locator(".facets details[open]").count() == 1
+        page.keyboard.press("Escape")
+        assert page.locator(".facets details[open]").count() == 0
+        assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+    def test_a_running_trace_grows_where_it_stands_and_newer_ones_are_only_counted(self, page: Page, tmp_path) -> None:
+        ended = Story("desk", input="old").finish()
+        running = Story("desk", input="first", at_ns=ended.now_ns + 10**9)
+        with open_store(tmp_path / "live.db", alive=lambda owner: owner == "alive") as store:
+            store.apply(ended.events, owner="alive")
+            store.apply(running.events, owner="alive")
+            with serving(create_app(store)) as address:
+                page.goto(address)
+                page.keyboard.press("j")
+                page.keyboard.press("x")
+                row = page.locator("[data-rows] tr.open")
+                expect(row).to_have_count(1)
+                at = row.bounding_box()
+                running.step("draft", "x")
+                running.finish(error=ValueError("no"))
+                store.apply(running.events, owner="alive")
+                newer = Story("desk", input="newer", at_ns=running.now_ns + 10**9).finish()
+                store.apply(newer.events, owner="alive")
+                failed = page.locator("[data-rows] tr.failed")
+                expect(failed).to_contain_text("desk · ValueError: no")
+                expect(page.locator("#newer")).to_have_text("show 1 newer")
+                assert failed.bounding_box() == at
+                assert failed.locator(":checked").count() == 1
+                assert page.locator("[data-rows] tr").count() == 2
+                page.keyboard.press(".")
+                expect(page.locator("[data-rows] tr")).to_have_count(3)
+                page.goto("about:blank")
+
+
 class TestPanel:
     def test_a_click_swaps_the_panel_without_loading_the_page(self, page: Page, seeded_path) -> None:
         page.goto(f"/t/{seeded_path[1]['garbled']}")
@@ -201,6 +267,18 @@ class TestTheReplayForm:
 
 
 class TestLooks:
+    @pytest.mark.parametrize("width", [400, 768, 1000, 1260])
+    def test_a_narrow_list_shows_how_when_what_and_why(self, page: Page, width: int) -> None:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto("/?status=failed&q=card")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        row = page.locator("[data-rows] tr.failed").first
+        for part in (".st", ".c-when", "a.row", ".say mark", ".why", ".time", "td.c-cost"):
+            box = row.locator(part).first.bounding_box()
+            assert box is not None, part
+            assert box["x"] + box["width"] <= width, part
+        assert row.locator(".say").bounding_box()["width"] >= 120
+
     @pytest.mark.parametrize("width", [1280, 1440])
     def test_nothing_sticks_out_sideways_and_figures_are_never_cut(self, page: Page, seeded_path, width: int) -> None:
         ids = seeded_path[1]
@@ -271,3 +349,28 @@ class TestWithoutScript:
         opened.locator("button", has_text="Show the command").click()
         assert "--edit clean='\"another\"'" in opened.locator("#command").inner_text().replace("'clean=", "clean='")
         context.close()
+
+    def test_traces_are_selected_compared_and_deleted(self, browser: Browser, tmp_path) -> None:
+        stories = [Story("desk", input=f"ticket {number}").finish() for number in range(4)]
+        with open_store(tmp_path / "some.db") as store:
+            for story in stories:
+                store.apply(story.events, owner="me")
+            with serving(create_app(store)) as address:
+                context = browser.new_context(java_script_enabled=False, base_url=address)
+                opened = context.new_page()
+                opened.goto("/")
+                for number in range(3):
+                    opened.locator(".pick input").nth(number).check()
+                opened.locator(".picked button", has_text="Compare").click()
+                assert opened.locator(".beside thead th").count() == 4
+                opened.goto("/?workflow=desk")
+                opened.locator(".saved summary").click()
+                opened.locator(".saved input[name=name]").fill("the desk")
+                opened.locator(".saved button", has_text="Save").click()
+                assert opened.locator(".saved a[aria-current]").inner_text() == "the desk"
+                opened.locator(".pick input").first.check()
+                opened.locator(".picked button", has_text="Delete").click()
+                opened.locator("button.danger").click()
+                assert opened.locator("h1").inner_text() == "1 trace deleted"
+                context.close()
+            assert len(store.traces()) == 3

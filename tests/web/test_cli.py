@@ -48,6 +48,20 @@ class TestUi:
             running.send_signal(signal.SIGINT)
             assert running.wait(timeout=20) == 0
 
+    def test_ends_at_once_although_a_page_listens_for_news(self, tmp_path) -> None:
+        environment = {**os.environ, "PLAYHEAD_HOME": str(tmp_path), "PLAYHEAD_DATABASE_URL": str(tmp_path / "t.db")}
+        command = [sys.executable, "-u", "-c", "from web.cli import ui_command; ui_command()", "--port", "0"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as running:
+            assert running.stdout is not None
+            address = running.stdout.readline().split()[1]
+            with urllib.request.urlopen(f"{address}live?after=0-0") as listening:
+                assert listening.readline() == b"retry: 3000\n"
+                running.send_signal(signal.SIGINT)
+                assert running.wait(timeout=20) == 0
+            assert running.stderr is not None
+            assert running.stderr.read() == ""
+
 
 class TestDemo:
     @pytest.mark.parametrize("missing", ["openai", "sklearn", "xllamacpp"])

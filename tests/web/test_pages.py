@@ -17,7 +17,18 @@ LANDMARKS = ("header", "main", "nav", "h1")
 
 
 def rows(page: Node) -> list[Node]:
-    return [row for body in page.all("tbody") if "data-rows" in body.attrs for row in body.all("tr")]
+    """The traces that have a row of their own."""
+    return [row for row in page.all("tr") if row.all("input", name="t")]
+
+
+def id_of(row: Node) -> str:
+    return row.all("input", name="t")[0].attrs["value"]
+
+
+def nested(page: Node) -> list[str]:
+    """The traces that stand below the one that they replay or go on with."""
+    links = (link for row in page.classed("kin") for link in row.all("a"))
+    return [link.attrs["title"] for link in links if "title" in link.attrs]
 
 
 class TestEveryPage:
@@ -133,7 +144,7 @@ class TestTracesList:
     def test_rows_are_newest_first_with_the_reason_on_failed_ones(self, seeded: Seeded) -> None:
         tree = read(seeded.page("/"))
         found = rows(tree)
-        assert len(found) == PAGE_SIZE
+        assert len(found) + len(nested(read(seeded.page("/")))) == PAGE_SIZE
         failed = [row for row in found if "failed" in row.attrs.get("class", "")]
         assert failed
         assert any("chat · RateLimitError 429: Rate limit reached" in row.text for row in failed)
@@ -152,12 +163,16 @@ class TestTracesList:
 
     def test_next_pages_hold_every_trace_once(self, seeded: Seeded) -> None:
         seen: list[str] = []
+        below: set[str] = set()
         path: str | None = "/"
         while path is not None:
             tree = read(seeded.page(path))
-            seen += [row.attrs["data-id"] for row in rows(tree)]
+            seen += [id_of(row) for row in rows(tree)]
+            below.update(nested(tree))
             path = next((link.attrs["href"] for link in tree.all("a", rel="next")), None)
-        assert len(seen) == len(set(seen)) == len(seeded.store.traces(limit=1_000))
+        assert len(seen) == len(set(seen))
+        assert {*seen, *below} == {one.trace_id for one in seeded.store.traces(limit=1_000)}
+        assert seeded.ids["replay"] in below - set(seen)
 
     def test_status_chips_lead_to_as_many_traces_as_they_say(self, seeded: Seeded) -> None:
         chips = read(seeded.page("/")).classed("chips")[0].all("a")
@@ -173,9 +188,31 @@ class TestTracesList:
         assert fields["since"] == "7d"
         assert fields["q"] == "card"
 
-    def test_a_replay_says_of_what(self, seeded: Seeded) -> None:
-        row = next(row for row in rows(read(seeded.page("/"))) if row.attrs["data-id"] == seeded.ids["replay"])
+    def test_a_replay_whose_origin_is_not_on_the_page_says_of_what(self, seeded: Seeded) -> None:
+        row = next(row for row in rows(read(seeded.page("/?replays=only"))))
+        assert id_of(row) == seeded.ids["replay"]
         assert f"replay of {seeded.ids['garbled'][:16]}" in row.text
+
+    def test_what_came_of_a_trace_folds_away_below_it(self, tmp_path) -> None:
+        first = Story("order", at_ns=1_000).finish(error=TimeoutError("no answer"))
+        told = [
+            Story("order", at_ns=2_000_000, replay_of=first.trace_id).finish("sent"),
+            Story("order", at_ns=3_000_000, replay_of=first.trace_id).finish(outcome="stopped"),
+            Story("order", at_ns=4_000_000, resume_of=first.trace_id).finish("sent"),
+        ]
+        told.append(Story("order", at_ns=5_000_000, replay_of=told[0].trace_id).finish("sent"))
+        with open_store(tmp_path / "kin.db") as store, viewer(create_app(store)) as client:
+            for story in (first, *told):
+                store.apply(story.events, owner="me")
+            tree = read(client.get("/").text)
+            assert [id_of(row) for row in rows(tree)] == [first.trace_id]
+            (line,) = (node.text for row in tree.classed("kin") for node in row.all("summary"))
+            assert line == "3 replays: 2 completed, 1 stopped · 1 resumed run: 1 completed"
+            assert set(nested(tree)) == {story.trace_id for story in told}
+            hrefs = {link.attrs["href"] for row in tree.classed("kin") for link in row.all("a")}
+            assert f"/diff/{first.trace_id}/{told[0].trace_id}" in hrefs
+            followers = client.get("/traces.json").json()["followers"]
+            assert followers == {first.trace_id: [story.trace_id for story in reversed(told)]}
 
     def test_a_resumed_run_and_the_one_it_goes_on_with_lead_to_each_other(self, tmp_path) -> None:
         first = Story("order").finish(error=TimeoutError("no answer"))
@@ -187,7 +224,7 @@ class TestTracesList:
                 page = read(client.get(f"/t/{shown.trace_id}").text)
                 (link,) = (link for link in page.all("a") if link.text.startswith(words))
                 assert link.attrs["href"] == f"/t/{other.trace_id}"
-            assert "resumes" in read(client.get("/").text).text
+            assert again.trace_id in nested(read(client.get("/").text))
 
     def test_an_empty_store_says_how_to_fill_it(self, tmp_path) -> None:
         with open_store(tmp_path / "empty.db") as store, viewer(create_app(store)) as client:

@@ -9,7 +9,7 @@ import web
 from web.pages.about import KEYS
 
 STATIC = Path(web.__file__).parent / "static"
-CSS = (STATIC / "app.css").read_text()
+CSS = "\n".join(path.read_text() for path in sorted(STATIC.glob("*.css")))
 TOKENS = {
     name: colours for name, *colours in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", CSS)
 }

@@ -15,7 +15,8 @@ from tracer.store import Filter, open_store
 from web.view.compare import opened
 from web.view.conversation import TURN_LIMIT, answered, asked
 from web.view.failure import error_block
-from web.view.listing import row_of, sentence_of
+from web.view.listing import row_of
+from web.view.narrowing import sentence_of
 from web.view.payload import Block, Limits, block, text_block
 from web.view.text import clip, one_line, visible
 from web.view.waterfall import landing, red_path, ticks, unreached, waterfall
@@ -325,7 +326,7 @@ class TestListing:
         for written in (json.dumps, repr):
             message = f"Error code: 429 - {written({'error': {'message': 'Slow down', 'code': 'x'}})}"
             row = self.row(failed_step="draft", error_type="openai.RateLimitError", error_message=message)
-            assert row.reason == "draft · RateLimitError 429: Slow down"
+            assert [piece.text for piece in row.reason] == ["draft · RateLimitError 429: Slow down"]
 
     def test_costs_are_free_unknown_or_a_sum_and_never_zero(self) -> None:
         assert self.row(model_calls=0).cost.text == ""

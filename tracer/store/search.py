@@ -9,6 +9,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Text,
     and_,
     bindparam,
     exists,
@@ -17,11 +18,12 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    type_coerce,
 )
 
 from tracer.model import Outcome, Status
 from tracer.store.query import Filter
-from tracer.store.tables import model_calls, processes, step_texts, steps, traces
+from tracer.store.tables import model_calls, processes, step_texts, steps, to_json, traces
 from tracer.store.texts import plain
 
 _OUTCOMES: Mapping[Status, Outcome] = {
@@ -79,6 +81,11 @@ def conditions(
         wanted.append(_has(steps, steps.c.name == plain(found.step)))
     if found.above_nusd is not None:
         wanted.append(traces.c.cost_nusd > found.above_nusd)
+    if found.longer_ns is not None:
+        wanted.append(traces.c.ended_ns - traces.c.started_ns > found.longer_ns)
+    if found.error:
+        wanted.append(_raised(plain(found.error)))
+    wanted += [_tagged(name, value) for name, value in found.tags]
     wanted += [_says(plain(word), unindexed.get(word, ())) for word in found.words]
     return wanted
 
@@ -112,6 +119,22 @@ def _status(statuses: tuple[Status, ...], owners: Owners) -> ColumnElement[bool]
 
 def _has(table: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(table.c.trace_id == traces.c.trace_id, condition)
+
+
+def _raised(name: str) -> ColumnElement[bool]:
+    """The class of the error, named with or without what stands before it."""
+    ends = (traces.c.error_type.endswith(f"{mark}{name}", autoescape=True) for mark in ".:")
+    return or_(traces.c.error_type == name, *ends)
+
+
+def _tagged(name: str, value: str | None) -> ColumnElement[bool]:
+    """The tag stands in the JSON as it was written there: a number or a constant without quotes, or a text."""
+    written, key = func.lower(type_coerce(traces.c.tags, Text)), f"{to_json(name)}: ".lower()
+    if value is None:
+        return written.contains(key, autoescape=True)
+    low = value.lower()
+    forms = (f"{key}{to_json(value)}".lower(), f"{key}{low},", f"{key}{low}}}")
+    return or_(*(written.contains(plain(form), autoescape=True) for form in forms))
 
 
 def _says(word: str, unindexed: Iterable[str]) -> ColumnElement[bool]:

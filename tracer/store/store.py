@@ -8,22 +8,25 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Mapping, Self
+from typing import Any, Callable, Collection, Iterable, Iterator, Self, Sequence
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, Table, and_, case, func, or_, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, Table, and_, func, or_, select, text
 from sqlalchemy.exc import DatabaseError
 
 from tracer import codec
 from tracer.errors import AmbiguousTrace, StoreError, StoreUnreachable, TraceNotFound
 from tracer.events import Event
-from tracer.model import PayloadRef, Status, Trace, TraceSummary
+from tracer.model import PayloadRef, Trace, TraceSummary
 from tracer.seen import Seen
 from tracer.store import engine as engines
 from tracer.store import index, measures, read, repricing, shared, tagged, totals, upgrade, write
 from tracer.store.check import Checked, check
+from tracer.store.deleting import Deleted, delete_traces
 from tracer.store.escalations import Escalations
+from tracer.store.facets import Facets, facets
+from tracer.store.hits import Hit, hits
 from tracer.store.query import Filter
-from tracer.store.search import Owners, cheap_conditions, conditions, status_of
+from tracer.store.search import Owners, conditions
 from tracer.store.shared import Shared
 from tracer.store.statements import upsert
 from tracer.store.tables import journal_positions, model_calls, packs, payloads, processes, steps, traces
@@ -31,22 +34,8 @@ from tracer.store.tagged import Tagged
 from tracer.store.texts import plain
 from tracer.tail import KEEP_ALL, Keep
 
-#: Status counts look at this many traces, the newest; beyond it a page would wait for a number nobody reads exactly.
-COUNTED = 10_000
 _CANDIDATES = 5
 _ALL = Filter()
-
-
-@dataclass(frozen=True, slots=True)
-class StatusCounts:
-    """How many traces have each status. ``bounded`` says that only the newest 10,000 were counted."""
-
-    counts: Mapping[Status, int]
-    bounded: bool
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +152,12 @@ class Store:
             if priced:
                 yield priced
 
+    def delete(self, trace_ids: Collection[str]) -> Deleted:
+        """Delete these traces with their steps, calls and notes, all but those that still run. The bodies of their
+        inputs and outputs are left for a prune."""
+        with engines.writing(self._engine) as connection:
+            return delete_traces(connection, trace_ids, Owners(connection, self._alive))
+
     # Reading
 
     def resolve(self, name: str) -> str:
@@ -230,36 +225,45 @@ class Store:
             query = select(*read.SUMMARY).where(traces.c.resume_of == trace_id)
             return self._page(connection, query, Owners(connection, self._alive), limit=limit, before=None)
 
+    def followers(self, trace_ids: Collection[str], *, limit: int = 500) -> list[TraceSummary]:
+        """The traces that replay one of these or went on where one had stopped, newest first."""
+        with engines.reading(self._engine) as connection:
+            # two queries, so that each is answered by its own index
+            owners, found = Owners(connection, self._alive), []
+            for column in (traces.c.replay_of, traces.c.resume_of):
+                query = select(*read.SUMMARY).where(column.in_(trace_ids))
+                found += self._page(connection, query, owners, limit=limit, before=None)
+        return sorted(found, key=lambda one: (one.started_ns, one.trace_id), reverse=True)
+
+    def summaries(self, trace_ids: Collection[str]) -> list[TraceSummary]:
+        """Those of these traces that are there, newest first."""
+        with engines.reading(self._engine) as connection:
+            query = select(*read.SUMMARY).where(traces.c.trace_id.in_([plain(name) for name in trace_ids]))
+            return self._page(connection, query, Owners(connection, self._alive), limit=len(trace_ids), before=None)
+
+    def hits(self, trace_ids: Collection[str], words: Sequence[str]) -> dict[str, Hit]:
+        """Where in each of these traces the words occur, by trace id; only what the index of texts knows."""
+        with engines.reading(self._engine) as connection:
+            return hits(connection, trace_ids, words) if words and trace_ids else {}
+
     def _page(
         self, connection: Connection, query: Select[Any], owners: Owners, *, limit: int, before: tuple[int, str] | None
     ) -> list[TraceSummary]:
         if before is not None:
             started_ns, trace_id = before
             same_time = and_(traces.c.started_ns == started_ns, traces.c.trace_id < trace_id)
-            query = query.where(or_(traces.c.started_ns < started_ns, same_time))
+            # the first condition says nothing new, but an index can begin there
+            query = query.where(traces.c.started_ns <= started_ns, or_(traces.c.started_ns < started_ns, same_time))
         query = query.order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc()).limit(limit)
         return [read.summary_of(row, owners) for row in connection.execute(query).all()]
 
-    def status_counts(self, found: Filter = _ALL) -> StatusCounts:
-        """How many of the filter's traces have which status (its own statuses aside), among the newest 10,000."""
+    def facets(self, found: Filter = _ALL) -> Facets:
+        """What the filter's traces are made of, among the newest 10,000."""
         is_indexed = self._index_for(found)
         with engines.reading(self._engine) as connection:
             owners = Owners(connection, self._alive)
-            newest = select(traces.c.trace_id).where(*cheap_conditions(found))
-            newest = newest.order_by(traces.c.started_ns.desc(), traces.c.trace_id.desc())
-            more = connection.execute(newest.offset(COUNTED).limit(1)).scalar() is not None
             wanted = self._conditions(connection, replace(found, statuses=()), owners, is_indexed=is_indexed)
-            owner = case((traces.c.outcome.is_(None), traces.c.owner)).label("owner")
-            query = (
-                select(traces.c.outcome, owner, func.count().label("total"))
-                .where(traces.c.trace_id.in_(newest.limit(COUNTED)), *wanted)
-                .group_by(traces.c.outcome, owner)
-            )
-            counts: dict[Status, int] = {}
-            for row in connection.execute(query):
-                status = status_of(row.outcome, alive=row.outcome is None and owners.lives(row.owner))
-                counts[status] = counts.get(status, 0) + row.total
-        return StatusCounts(counts, bounded=more)
+            return facets(connection, found, wanted, owners)
 
     @contextmanager
     def seen(self, found: Filter = _ALL, *, every_step: bool) -> Iterator[Seen]:

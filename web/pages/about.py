@@ -77,6 +77,8 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("[ ]", "", "fold, unfold one level of the tree"),
     ("/", "search", "back to the list, searching"),
     ("c", "mark a trace; on a second one: compare them", "compare a replay with its origin"),
+    ("x X", "select the trace; X all up to it", ""),
+    (".", "the newest traces", ""),
     ("r", "replay the trace", "replay from this step"),
     ("y", "copy the command that shows this", "copy the command that shows this"),
     ("g+t g+a", "go to the traces, to About", "go to the traces, to About"),

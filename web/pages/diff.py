@@ -24,8 +24,9 @@ def choose_pair(site: CurrentSite, a: str, b: str) -> Response:
     return RedirectResponse(f"/diff/{site.store.resolve(a)}/{site.store.resolve(b)}", 303)
 
 
-@router.get("/diff/{a}/{b}.json")
+# the decorator below is the first to be registered, and {b} would take the ending for a part of the id
 @router.get("/diff/{a}/{b}")
+@router.get("/diff/{a}/{b}.json")
 def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
     before, after = site.store.resolve(a), site.store.resolve(b)
 

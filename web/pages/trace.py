@@ -17,7 +17,8 @@ from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, Link, TracePage
 from web.view.heading import header_of
-from web.view.listing import list_href, trace_href
+from web.view.listing import trace_href
+from web.view.narrowing import list_href
 from web.view.panel import step_panel
 from web.view.waterfall import ROW_LIMIT, landing, waterfall
 

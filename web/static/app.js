@@ -30,8 +30,9 @@ document.addEventListener("click", async (event) => {
 });
 
 // Rows: one tab stop; arrows move it.
-const rows = () => $$("[data-rows] > tr, [data-steps] > tr").filter((row) => !row.hidden && $("a", row));
+const rows = () => $$("[data-rows] > tr:not(.kin), [data-steps] > tr").filter((row) => !row.hidden && $("a", row));
 const linkOf = (row) => row && ($("a.row", row) || $("a[data-step]", row) || $("a", row));
+const idOf = (row) => (row && $(".pick input", row)?.value) || "";
 const current = () => rows().find((row) => row.classList.contains("here")) || $("tr[aria-current]");
 
 function settle() {
@@ -40,6 +41,7 @@ function settle() {
   for (const row of all) {
     const link = linkOf(row);
     if (link) link.tabIndex = row === chosen ? 0 : -1;
+    for (const other of $$(".pick input, .tag", row)) other.tabIndex = -1;
   }
 }
 
@@ -140,7 +142,7 @@ const commandOf = () => $(".step")?.dataset.command || $("#command")?.textConten
 
 function compare() {
   if (document.body.dataset.compare) return go(document.body.dataset.compare);
-  const id = current()?.dataset.id;
+  const id = idOf(current());
   if (!id) return say("choose a trace first");
   const marked = sessionStorage.getItem("compare");
   if (marked && marked !== id) {
@@ -154,8 +156,88 @@ function compare() {
 
 function mark() {
   const id = sessionStorage.getItem("compare");
-  for (const row of $$("tr[data-id]")) row.classList.toggle("marked", row.dataset.id === id);
+  for (const row of rows()) row.classList.toggle("marked", Boolean(id) && idOf(row) === id);
 }
+
+// Selecting rows: x, shift-x or shift-click for all up to here; the bar at the bottom says what one can do with them.
+const picks = () => $$(".pick input");
+let lastPick = null;
+function picked() {
+  const some = picks().filter((box) => box.checked).length;
+  $("#picked")?.classList.toggle("some", some > 0);
+  if (some) $("#count").textContent = `${some} selected`;
+  if (some) say($("#count").textContent);
+}
+function pickUpTo(box) {
+  const all = picks();
+  const [from, to] = [all.indexOf(lastPick), all.indexOf(box)].sort((a, b) => a - b);
+  for (const each of all.slice(Math.max(0, from), to + 1)) each.checked = box.checked;
+}
+function pick(upTo = false) {
+  const row = current() || rows()[0];
+  const box = row && $(".pick input", row);
+  if (!box) return;
+  if (!row.classList.contains("here")) moveTo(row);
+  box.checked = upTo || !box.checked;
+  if (upTo && lastPick) pickUpTo(box);
+  lastPick = box;
+  picked();
+}
+document.addEventListener("click", (event) => {
+  const box = event.target.closest(".pick input");
+  if (!box) return;
+  if (event.shiftKey && lastPick) pickUpTo(box);
+  lastPick = box;
+  picked();
+});
+$("#picked")?.addEventListener("reset", () => setTimeout(picked));
+
+// What came since: rows that ran change where they stand, newer ones are only counted. Nothing moves.
+const list = $("tbody[data-query]");
+let heard = null;
+function listen() {
+  heard?.close();
+  heard = null;
+  if (!list || document.hidden) return;
+  const open = $$("tr.open", list).map(idOf);
+  if (!list.dataset.newest && !open.length) return;
+  const asked = new URLSearchParams({ in: list.dataset.query, after: list.dataset.newest, open });
+  heard = new EventSource(`/live?${asked}`);
+  heard.onmessage = (event) => hear(JSON.parse(event.data));
+}
+let news = "";
+async function hear(told) {
+  const words = told.new ? `${told.new > 100 ? "more than 100" : told.new} newer` : "";
+  if (words !== news) {
+    news = words;
+    $("#newer").textContent = words ? `show ${words}` : "look for newer";
+    $("#newer").classList.toggle("fresh", Boolean(words));
+    say(words);
+  }
+  if (!told.changed.length) return;
+  const asked = new URLSearchParams({ in: list.dataset.query, slowest: list.dataset.slowest });
+  for (const id of told.changed) asked.append("t", id);
+  const response = await fetch(`/rows?${asked}`);
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  for (const now of $$("tr:not(.kin)", fresh)) {
+    const row = rows().find((each) => idOf(each) === idOf(now));
+    if (!row) continue;
+    const focused = row.contains(document.activeElement);
+    for (const name of ["failed", "open"]) row.classList.toggle(name, now.classList.contains(name));
+    now.cells[0].replaceWith(row.cells[0]);
+    row.replaceChildren(...now.cells);
+    settle();
+    if (focused) linkOf(row).focus({ preventScroll: true });
+  }
+}
+document.addEventListener("visibilitychange", listen);
+addEventListener("pagehide", () => heard?.close());
+addEventListener("pageshow", () => (listen(), picked()));
+// A menu closes when one goes on elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of $$(".facets details[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
 
 async function help() {
   const dialog = $("#help");
@@ -173,6 +255,8 @@ function search() {
 
 function leave() {
   if ($("#help").open) return $("#help").close();
+  const menu = $(".facets details[open], .saved details[open]");
+  if (menu) return (menu.open = false), $("summary", menu).focus();
   if (document.activeElement?.matches("input, textarea, select")) return document.activeElement.blur();
   const link = linkOf(current());
   if (link) link.focus();
@@ -200,7 +284,10 @@ bind({
   unfold: () => fold(1),
   search,
   compare,
-  replay: () => go($(".step")?.dataset.replay || document.body.dataset.replay || (current()?.dataset.id && `/t/${current().dataset.id}/replay`)),
+  pick: () => pick(),
+  pickTo: () => pick(true),
+  newest: () => go($("#newer")?.href || "/"),
+  replay: () => go($(".step")?.dataset.replay || document.body.dataset.replay || (idOf(current()) && `/t/${idOf(current())}/replay`)),
   copyCommand: () => copy(commandOf(), "command copied"),
   help,
   leave,

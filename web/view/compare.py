@@ -110,8 +110,8 @@ def diff_view(diff: Diff, *, load: Callable[[PayloadRef], Any]) -> DiffView:
     rows = tuple(_row(diff, pair, is_replay=is_replay, load=load) for pair in diff.rows[:ROW_LIMIT])
     tally = Counter((row.word, row.tone) for row in rows)
     return DiffView(
-        before=_side("recorded" if is_replay else "left", diff.before),
-        after=_side("replay" if is_replay else "right", diff.after),
+        before=side_of("recorded" if is_replay else "left", diff.before),
+        after=side_of("replay" if is_replay else "right", diff.after),
         same=diff.same,
         sentence=_sentence(diff, is_replay=is_replay),
         detail=_detail(diff),
@@ -133,7 +133,7 @@ def opened(value: Any) -> Any:
     return type(value)(map(opened, value)) if type(value) in (list, tuple) else value
 
 
-def _side(label: str, trace: Trace) -> Side:
+def side_of(label: str, trace: Trace) -> Side:
     plan = (trace.plan or {}).get("rules") or ()
     words = " ".join(str(rule) for rule in plan) if isinstance(plan, (list, tuple)) else str(plan)
     name = f"{trace.summary.workflow} {fmt.short_id(trace.trace_id)}"
@@ -220,7 +220,7 @@ def _signed(delta: int | None, write: Callable[[int], str], base: int | None) ->
 
 
 def _row(diff: Diff, pair: Pair, *, is_replay: bool, load: Callable[[PayloadRef], Any]) -> DiffRow:
-    word, tone = _word(pair, is_replay=is_replay)
+    word, tone = word_of(pair, is_replay=is_replay)
     changes = _changes(pair)
     step = pair.step
     return DiffRow(
@@ -255,7 +255,7 @@ def _at(side: str, change: Change) -> Change:
     return dataclasses.replace(change, path=f"{side} {change.path.removeprefix('$.').removeprefix('$')}".strip())
 
 
-def _word(pair: Pair, *, is_replay: bool) -> tuple[str, str]:
+def word_of(pair: Pair, *, is_replay: bool) -> tuple[str, str]:
     """FREE: served from the record. RE-RUN: ran again, with the same result. CHANGED, NEW and GONE say themselves."""
     if pair.after is None:
         return "GONE", "gone"
@@ -274,7 +274,7 @@ def _cell(step: Step | None, load: Callable[[PayloadRef], Any]) -> Cell | None:
     return Cell(
         href=f"/t/{step.trace_id}?step={step.step_id}",
         status=step.status,
-        text=_result(step, load),
+        text=result_of(step, load),
         failed=step.failure is not None,
         model=(step.call.model or step.call.model_asked or "") if step.call else "",
         time=fmt.shown_duration(step.duration_ns, step.status),
@@ -282,7 +282,7 @@ def _cell(step: Step | None, load: Callable[[PayloadRef], Any]) -> Cell | None:
     )
 
 
-def _result(step: Step, load: Callable[[PayloadRef], Any]) -> str:
+def result_of(step: Step, load: Callable[[PayloadRef], Any]) -> str:
     if step.failure is not None:
         return one_line(f"{fmt.type_name(step.failure.type)}: {step.failure.message}", 160)
     if step.output is None or step.output.size > 100_000:

@@ -37,59 +37,12 @@ class Chrome:
 
 
 @dataclass(frozen=True, slots=True)
-class Chip:
-    """A status with its number of traces; ``count`` is empty where it was not counted."""
-
-    label: str
-    count: str
-    href: str
-    current: bool
-    status: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TraceRow:
-    trace_id: str
-    href: str
-    status: Status
-    started: Shown
-    workflow: str
-    preview: str
-    reason: str
-    reason_title: str
-    failed: bool
-    time: Shown
-    tokens: Shown
-    cost: Shown
-    models: Shown
-    #: The trace that it replays or resumes.
-    origin: Link | None
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """An option of a select."""
 
     value: str
     label: str
     chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TracesPage:
-    chrome: Chrome
-    sentence: str
-    chips: tuple[Chip, ...]
-    text: str
-    #: Parameters that the form carries on in hidden fields.
-    kept: tuple[tuple[str, str], ...]
-    workflows: tuple[Choice, ...]
-    models: tuple[Choice, ...]
-    rows: tuple[TraceRow, ...]
-    next_href: str
-    first_href: str
-    filtered: bool
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

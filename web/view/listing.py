@@ -1,68 +1,41 @@
-"""The rows, chips and sentence of the traces list. Pure."""
+"""The rows of the traces list. Pure."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import Sequence, get_args
+from collections import Counter
+from typing import Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from tracer import format as fmt
 from tracer.format import Shown
-from tracer.model import Status, TraceSummary
-from tracer.store import Filter, StatusCounts
-from web.view.contexts import Chip, Choice, TraceRow
+from tracer.model import TraceSummary
+from tracer.store import Filter, Hit
+from web.view.contexts import Link
+from web.view.contexts_of_lists import HitLine, Kin, KinRow, TraceRow
 from web.view.heading import origin_of
+from web.view.marking import around, marked, says
 from web.view.text import one_line
 
-_STATUSES: tuple[Status, ...] = get_args(Status)
-#: Statuses that have a chip even when no trace has them.
-_ALWAYS = ("completed", "failed")
+_KIN_SHOWN = 20
 
 
-def list_href(wanted: Filter, *, before: str = "") -> str:
-    """The address of the list under this filter."""
-    query = "&".join(part for part in (wanted.query, urlencode({"before": before}) if before else "") if part)
-    return f"/?{query}" if query else "/"
-
-
-def trace_href(trace_id: str, wanted: Filter | None = None) -> str:
+def trace_href(trace_id: str, wanted: Filter | None = None, *, step: str = "") -> str:
     """The address of a trace; ``in`` carries the list's filter, so that next, previous and back keep to it."""
     query = wanted.query if wanted is not None else ""
-    return f"/t/{trace_id}?{urlencode({'in': query})}" if query else f"/t/{trace_id}"
+    told = urlencode([(name, value) for name, value in (("in", query), ("step", step)) if value])
+    return f"/t/{trace_id}?{told}" if told else f"/t/{trace_id}"
 
 
-def sentence_of(wanted: Filter, *, shown: int, more: bool, first: bool) -> str:
-    """What the list shows, in words: ``25 failed traces of support, last 7 days, newest first``."""
-    if not shown:
-        return f"No {wanted.sentence}" if first else f"No older {wanted.sentence}"
-    number = (
-        f"{'The newest' if first else 'The next'} {shown}" if more else str(shown) if first else f"The last {shown}"
-    )
-    words = wanted.sentence
-    if shown == 1:
-        words = words.replace("traces", "trace", 1).replace("replays", "replay", 1)
-    return f"{number} {words}, newest first" if shown > 1 else f"{number} {words}"
-
-
-def chips_of(wanted: Filter, counted: StatusCounts) -> tuple[Chip, ...]:
-    """A chip for all, and one per status that occurs."""
-    counts = counted.counts
-    total = fmt.count(counted.total) + ("+" if counted.bounded else "")
-    chips = [Chip("all", total, list_href(replace(wanted, statuses=())), not wanted.statuses)]
-    for status in _STATUSES:
-        if counts.get(status) or status in _ALWAYS or status in wanted.statuses:
-            href = list_href(replace(wanted, statuses=(status,)))
-            chips.append(Chip(status, fmt.count(counts.get(status, 0)), href, status in wanted.statuses, status))
-    return tuple(chips)
-
-
-def choices_of(anything: str, names: Sequence[str], chosen: str | None) -> tuple[Choice, ...]:
-    known = [*names, chosen] if chosen and chosen not in names else list(names)
-    return (Choice("", anything, chosen is None), *(Choice(name, name, name == chosen) for name in known))
-
-
-def row_of(summary: TraceSummary, wanted: Filter, *, now_ns: int) -> TraceRow:
+def row_of(  # noqa: PLR0913 - what is known of a trace beside its summary
+    summary: TraceSummary,
+    wanted: Filter,
+    *,
+    now_ns: int,
+    slowest_ns: int = 0,
+    hit: Hit | None = None,
+    kin: Sequence[TraceSummary] = (),
+) -> TraceRow:
     reason, title = _reason(summary)
     models = ", ".join(summary.models)
     return TraceRow(
@@ -71,15 +44,96 @@ def row_of(summary: TraceSummary, wanted: Filter, *, now_ns: int) -> TraceRow:
         status=summary.status,
         started=fmt.relative_time(summary.started_ns, now_ns=now_ns),
         workflow=summary.workflow,
-        preview=one_line(summary.preview),
-        reason=reason,
+        preview=one_line(summary.preview, 160),
+        reason=marked(reason, wanted.words),
         reason_title=title,
         failed=summary.status == "failed",
         time=fmt.shown_duration(summary.duration_ns, summary.status),
+        share=_share(summary.duration_ns, slowest_ns),
+        steps=fmt.count(summary.steps),
         tokens=fmt.tokens(summary.input_tokens, summary.output_tokens) if _has_tokens(summary) else fmt.NOTHING,
         cost=fmt.trace_cost(summary),
         models=Shown(models, models if len(summary.models) > 1 else ""),
         origin=origin_of(summary),
+        hit=None if hit is None else _hit(summary, hit, wanted),
+        kin=_kin(summary, kin, now_ns=now_ns),
+    )
+
+
+def family(rows: Sequence[TraceSummary], followers: Iterable[TraceSummary]) -> Mapping[str, list[TraceSummary]]:
+    """What came of each of these traces, by its id: replays, resumed runs, and what came of those; newest first.
+
+    What is in here and also one of the rows stands below its origin, not in a row of its own.
+    """
+    shown = {row.trace_id for row in rows}
+    origins = {one.trace_id: one.replay_of or one.resume_of for one in (*rows, *followers)}
+    found: dict[str, list[TraceSummary]] = {}
+    for one in sorted({one.trace_id: one for one in (*rows, *followers)}.values(), key=_age):
+        top, seen = origins[one.trace_id], {one.trace_id}
+        last = None
+        while top is not None and top not in seen:
+            last = top if top in shown else last
+            seen.add(top)
+            top = origins.get(top)
+        if last is not None and last != one.trace_id:
+            found.setdefault(last, []).append(one)
+    return found
+
+
+def _age(one: TraceSummary) -> tuple[int, str]:
+    return -one.started_ns, one.trace_id
+
+
+def _share(duration_ns: int | None, slowest_ns: int) -> str:
+    if duration_ns is None or slowest_ns <= 0:
+        return ""
+    return f"{max(2, min(100, round(100 * duration_ns / slowest_ns)))}%"
+
+
+def _hit(summary: TraceSummary, hit: Hit, wanted: Filter) -> HitLine:
+    """The index knows small letters only; what the row shows anyway is shown as it was written."""
+    spelled = next((text for text in _spelled(summary, hit) if says(text, wanted.words)), hit.text)
+    where = f"name of {hit.name}" if hit.part == "name" else f"{hit.name} {hit.part}"
+    href = trace_href(summary.trace_id, wanted, step=hit.step_id)
+    return HitLine(one_line(where, 40), href, around(spelled, wanted.words))
+
+
+def _spelled(summary: TraceSummary, hit: Hit) -> tuple[str, ...]:
+    if hit.part == "error":
+        return (one_line(summary.error_message or "", 500),)
+    return (summary.preview,) if hit.part == "input" else ()
+
+
+def _kin(summary: TraceSummary, kin: Sequence[TraceSummary], *, now_ns: int) -> Kin | None:
+    if not kin:
+        return None
+    replays = [one for one in kin if one.replay_of]
+    resumed = [one for one in kin if not one.replay_of]
+    words = [_counted("replay", replays), _counted("resumed run", resumed)]
+    more = f" (the newest {_KIN_SHOWN} here)" if len(kin) > _KIN_SHOWN else ""
+    rows = tuple(_kin_row(summary, one, now_ns=now_ns) for one in kin[:_KIN_SHOWN])
+    return Kin(" · ".join(filter(None, words)) + more, rows)
+
+
+def _counted(noun: str, some: Sequence[TraceSummary]) -> str:
+    counts = Counter(one.status for one in some)
+    told = ", ".join(f"{number} {status}" for status, number in counts.most_common())
+    return f"{fmt.plural(len(some), noun)}: {told}" if some else ""
+
+
+def _kin_row(origin: TraceSummary, one: TraceSummary, *, now_ns: int) -> KinRow:
+    reason, _ = _reason(one)
+    direct = origin.trace_id in (one.replay_of, one.resume_of)
+    word = "replay" if one.replay_of else "went on"
+    return KinRow(
+        word=word if direct else f"{word} of {fmt.short_id(one.replay_of or one.resume_of or '')}",
+        link=Link(fmt.short_id(one.trace_id), trace_href(one.trace_id), one.trace_id),
+        status=one.status,
+        started=fmt.relative_time(one.started_ns, now_ns=now_ns),
+        time=fmt.shown_duration(one.duration_ns, one.status),
+        cost=fmt.trace_cost(one),
+        reason=one_line(reason, 120),
+        compare_href=f"/diff/{origin.trace_id}/{one.trace_id}",
     )
 
 
@@ -93,7 +147,7 @@ def _reason(summary: TraceSummary) -> tuple[str, str]:
         code, message = _gist(summary.error_message or "")
         error = " ".join(word for word in (fmt.type_name(summary.error_type), code) if word)
         words = f"{summary.failed_step} · {error}" if error else summary.failed_step
-        return f"{words}: {message}" if message else words, summary.error_message or ""
+        return f"{words}: {message}" if message else words, one_line(summary.error_message or "", 300)
     if summary.status == "waiting":
         return "asks a human", fmt.plural(summary.escalations, "escalation")
     if summary.escalations:
