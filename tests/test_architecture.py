@@ -54,7 +54,7 @@ ROOMS = {
     "seen": {"model"},
     "declared": set(),
     "decisions": set(),
-    "store": {"codec", "errors", "events", "model", "parts", "pricing", "seen", "tail", "waiting", "wire"},
+    "store": {"codec", "errors", "events", "ids", "model", "parts", "pricing", "seen", "tail", "waiting", "wire"},
     "owners": set(),
     "segments": set(),
     "journal": {"owners", "segments"},

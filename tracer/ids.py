@@ -7,19 +7,20 @@ import time
 from dataclasses import dataclass
 from random import Random
 
-# Ids must differ, not be secret. The system's generator lets go of the interpreter at each call, and another thread may
-# then keep it for milliseconds; this one is seeded from it, and anew in a forked child.
-_chance = Random()  # noqa: S311 - no secret
-os.register_at_fork(after_in_child=_chance.seed)
+#: Our own: who seeds the module's, to run the same again, must find nothing taken from it. Ids must differ, not be
+#: secret. The system's generator lets go of the interpreter at each call, and another thread may then keep it for
+#: milliseconds; this one is seeded from it, and anew in a forked child.
+CHANCE = Random()  # noqa: S311 - no secret
+os.register_at_fork(after_in_child=CHANCE.seed)
 
 
 def new_trace_id(now_ns: int) -> bytes:
     """48 bits of milliseconds, then chance: ids made later sort later, as in UUID version 7 (RFC 9562)."""
-    return (now_ns // 1_000_000).to_bytes(6, "big") + _chance.randbytes(10)
+    return (now_ns // 1_000_000).to_bytes(6, "big") + CHANCE.randbytes(10)
 
 
 def new_step_id() -> bytes:
-    return _chance.getrandbits(64).to_bytes(8, "big")
+    return CHANCE.getrandbits(64).to_bytes(8, "big")
 
 
 @dataclass(frozen=True, slots=True)

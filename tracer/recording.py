@@ -6,7 +6,6 @@ What is on the path of every step is written flat, without context managers and 
 
 from __future__ import annotations
 
-import random
 import threading
 from dataclasses import replace
 from time import perf_counter_ns
@@ -21,7 +20,7 @@ from tracer.declared import KEY_TAG, Capture, Declared
 from tracer.events import Event, Finished, Noted, Started, letter_of
 from tracer.failures import failure_of, outcome_of, wordless
 from tracer.guard import REFUSED, guard, report, swallow
-from tracer.ids import Anchor, new_step_id, new_trace_id
+from tracer.ids import CHANCE, Anchor, new_step_id, new_trace_id
 from tracer.journal import Journal, JournalClosed
 from tracer.keeping import NO_VALUE, Keeper
 from tracer.key import NO_INPUT, store_key
@@ -104,7 +103,7 @@ class Recorder:
             self.refused_traces += 1
             report(REFUSED, "the store has been away for too long")
             return False
-        return self.config.sample >= 1.0 or random.random() < self.config.sample  # noqa: S311 - not a secret
+        return self.config.sample >= 1.0 or CHANCE.random() < self.config.sample
 
     def begin_trace(self, player: Player | None) -> ActiveTrace:
         writer = self.writer

@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from router.deciding.bands import Bands
 from router.errors import InvalidWorkflow
-from router.paper.node import Choose, Function, Node, Take, Target, taken
+from router.paper.node import Ask, Choose, Function, Node, Take, Target, taken
 from tracer.decisions import DECISION, Decision
 from tracer.decorators import step
 from tracer.fingerprint import fingerprint
@@ -142,4 +142,6 @@ def definition_of(node: Node) -> tuple[str, ...]:
     for detail in ("question", "options", "at_most", "otherwise"):
         said += [f"{detail}={getattr(work, detail, None)!r}"]
     said += [digest_of(getattr(work, called, None)) for called in ("until", "on", "reject")]
+    if isinstance(work, Ask):
+        said += [f"{term}:{value!r}" for term, value in sorted(work.terms.items())]
     return tuple(said)

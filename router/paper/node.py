@@ -68,11 +68,13 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Put ``question`` to a human; ``context`` are the values that go with it."""
+    """Put ``question`` to a human, on these ``terms``; ``context`` are the values that go with it."""
 
     question: str
     options: tuple[str, ...]
     context: tuple[Take, ...]
+    #: Those of ``schema``, ``timeout_s`` and ``default`` that were given.
+    terms: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

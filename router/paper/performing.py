@@ -141,7 +141,7 @@ def _way(node: Node, work: Choose, answer: Any) -> str | None:
 def _ask(work: Ask, given: Mapping[Take, Any]) -> Flow:
     context = {take.parameter: given[take] for take in work.context if take in given}
     inputs = {"question": work.question.format(**context), "options": work.options, "context": context}
-    return Done((yield Call(escalate, inputs)))
+    return Done((yield Call(escalate, {**inputs, **work.terms})))
 
 
 def _again(node: Node, work: Again, given: Mapping[Take, Any]) -> Flow:

@@ -181,16 +181,25 @@ class Workflow:
         question: str,
         *,
         options: Sequence[str] = (),
+        schema: Any = None,
         context: str | Sequence[str] = (),
+        timeout_s: float | None = None,
+        default: Any = UNSET,
         name: str = "human",
         gives: str | None = None,
         after: Refs = (),
     ) -> Node:
         """A question to a person (``router.escalate``): values that it names in braces are filled in, and go with it
-        as its context, together with those that ``context`` names."""
+        as its context, together with those that ``context`` names. The answer is one of ``options``, or a value of the
+        type ``schema``; after ``timeout_s`` seconds the ``default`` is taken, or, without one, EscalationExpired
+        raised."""
         where = place(1)
         more = (context,) if isinstance(context, str) else tuple(context)
-        work = Ask(question, tuple(options), asked(question, more, where, name))
+        told = {"schema": schema, "timeout_s": timeout_s}
+        terms = {term: value for term, value in told.items() if value is not None}
+        if default is not UNSET:
+            terms["default"] = default
+        work = Ask(question, tuple(options), asked(question, more, where, name), terms)
         return self._add(name, work, gives or name, after, where)
 
     def repeat(  # noqa: PLR0913 - likewise

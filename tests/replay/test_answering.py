@@ -55,10 +55,10 @@ def say(trace: str, text: str, step: str | None = None, by: str = "ann") -> Any:
     return left or go_on(one.trace_id)
 
 
-def say_to(flow: Any, trace: str, text: str) -> Any:
+def say_to(flow: Any, trace: str, value: Any) -> Any:
     """The same for a workflow that can't be imported."""
     with open_reading() as store:
-        assert answer(store, find(store, trace), text, by="ann") == 0
+        assert answer(store, find(store, trace), value, by="ann") == 0
     return resume(trace, fn=flow)
 
 
@@ -141,6 +141,19 @@ def test_a_workflow_on_paper_waits_and_goes_on_as_well(recorded):
     paper.effect(send, gives="receipt")
     again = say_to(paper.run, waits(paper.run, "book"), "yes")
     assert (again.output, done()) == ("sent", ["send yes"])
+
+
+def test_a_workflow_on_paper_says_what_an_answer_has_to_be_and_what_is_taken_when_nobody_gives_one(recorded):
+    paper = Workflow("letters", inputs="name", returns="copies")
+    paper.human("How many of {name}?", schema=int, timeout_s=60, default=1, gives="copies")
+    first = waits(paper.run, "book")
+    with pytest.raises(AnswerRefused, match="integer"):
+        say_to(paper.run, first, "some")
+    assert say_to(paper.run, first, 3).output == 3
+    second = waits(paper.run, "book")
+    with open_reading() as store:
+        close_due(store, find(store, second).due_ns)
+    assert resume(second, fn=paper.run).output == 1
 
 
 @dataclasses.dataclass(frozen=True)

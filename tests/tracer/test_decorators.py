@@ -5,6 +5,7 @@ import contextvars
 import datetime as dt
 import functools
 import inspect
+import random
 import subprocess
 import sys
 import threading
@@ -138,6 +139,20 @@ class TestWhatIsRecorded:
             ("random", 1),
         ]
         assert isinstance(given[2], uuid.UUID)
+
+    def test_nothing_is_taken_from_the_sequence_that_the_program_seeded(self, project: Project) -> None:
+        @workflow
+        def flow() -> None:
+            step(lambda: "x" * 5_000, name="made")()
+
+        tracer.configure(sample=0.5)
+        random.seed(7)
+        expected = random.random()
+        random.seed(7)
+        for _ in range(5):
+            flow()
+        assert tracer.flush()
+        assert random.random() == expected
 
     def test_any_value_from_outside_can_be_recorded(self, project: Project) -> None:
         @workflow

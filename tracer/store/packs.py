@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Iterable, Iterator
 import zstandard
 from sqlalchemy import Connection, select
 
+from tracer.ids import CHANCE
 from tracer.store.statements import put, which
 from tracer.store.tables import packs, payloads
 
@@ -48,7 +48,7 @@ class Place:
 
 def new_id() -> int:
     """A number that no other process makes, in 63 bits; later ones are larger, so that rows are added at the end."""
-    return (time.time_ns() >> 10 << _CHANCE_BITS) + random.getrandbits(_CHANCE_BITS)
+    return (time.time_ns() >> 10 << _CHANCE_BITS) + CHANCE.getrandbits(_CHANCE_BITS)
 
 
 def write(connection: Connection, bodies: Iterable[Body]) -> None:
