@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.loopback import Loopback, Reply
 from tests.recording import project  # noqa: F401 - a fixture
 from tests.test_docs import FENCE, page
 from tracer.catalogue import Catalogue
@@ -40,3 +41,19 @@ class TestTheExamples:
         path = tmp_path / "models.toml"
         path.write_text(example, encoding="utf-8")
         assert [target.name for target in Catalogue.load(path)] == ["fast", "careful", "local", "intents"]
+
+
+class TestTheReadme:
+    def test_shows_a_router_that_runs(self, project):  # noqa: F811
+        (example,) = [block for _, block in FENCE.findall(page("README.md")) if "drafts = Router(" in block]
+        (project.folder / "roles.toml").write_text('[draft]\nproduction = "gpt-4o"\n')
+        models = "from tracer import Target, configure\nconfigure(models=[Target('gpt-4o')])\n"
+        with Loopback() as server:
+            server.next(
+                Reply(status=429, headers={"retry-after": "0"}), Reply(("sorry",)), Reply(("{'reply': 'Hello'}",))
+            )
+            script = f"{models}{example}\nprint(reply('my card'))"
+            ended = project.python(script, OPENAI_BASE_URL=server.url, OPENAI_API_KEY="none")
+        assert ended.stderr == ""
+        assert ended.stdout == '{"reply": "Hello"}\n'
+        assert len(server.seen) == 3
