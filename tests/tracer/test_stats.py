@@ -10,12 +10,16 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replay import resume
+from replay.answering import inbox
+from router import Waiting, escalate
 from tests import recording
 from tests.builders import NEW_YEAR_NS, Story
-from tracer import current, recorder, step, workflow
+from tracer import Price, Target, current, recorder, step, workflow
 from tracer.cli import Commands
 from tracer.decisions import ARMS, DECISION, Decision
 from tracer.errors import ConfigError
+from tracer.reading import open_reading
 from tracer.stats.cli import stats_command
 from tracer.stats.measure import covered_ns
 from tracer.stats.reading import stats_of
@@ -87,6 +91,38 @@ class TestRates:
         assert (whole.traces, whole.completion.value, whole.latency.p50.value, whole.cost.mean.value) == (0,) + (
             None,
         ) * 3
+
+
+@step(kind="llm", model="m")
+def say(text: str) -> str:
+    current().set(usage={"input_tokens": 100, "output_tokens": 0})
+    return text
+
+
+@workflow
+def asks(text: str) -> str:
+    said = say(text)
+    answer = escalate("Send it?", options=["yes", "no"])
+    return say(f"{said}, {answer}")
+
+
+class TestARunThatWasResumed:
+    def test_is_one_with_what_it_was_resumed_by(self):
+        recorder.configure(models=[Target("m", call=str, price=Price(1, 1))])
+        with pytest.raises(Waiting):
+            asks("hello")
+        recorder.flush()
+        with open_reading() as store:
+            alone = stats(store)
+            inbox.answer(store, inbox.find(store, store.resolve("latest")), "yes", by="ann")
+        assert (alone.whole.traces, alone.whole.statuses) == (1, {"waiting": 1})
+        resume("latest")
+        with open_reading() as store:
+            found = stats(store, by="step")
+        whole = found.whole
+        assert (whole.traces, whole.statuses, whole.escalation.count) == (1, {"completed": 1}, 1)
+        assert (whole.cost.total_nusd, whole.cost.unpriced) == (200, 0)
+        assert {each.name: each.runs for each in found.rows} == {"asks": 1, "asks/say": 2, "asks/escalate": 1}
 
 
 class TestTime:

@@ -7,7 +7,7 @@ from typing import Any, Iterable, Iterator
 
 from sqlalchemy import ColumnElement, Connection, Text, case, func, select, type_coerce
 
-from tracer.seen import CallSeen, RunSeen, ScoreSeen, Seen, StepSeen
+from tracer.seen import CallSeen, RunSeen, ScoreSeen, Seen, StepSeen, as_stories
 from tracer.store.rows import decoded
 from tracer.store.search import Owners, status_of
 from tracer.store.sums import RETRY
@@ -19,16 +19,23 @@ DECIDING = ("router", "guardrail", "human")
 OUTSIDE = ("tool", "retriever", "reranker", "http", "human")
 _ARMS = "arms"
 _AT_ONCE = 5_000
+#: What a resumed run was served is in the run that it resumes.
+_IS_OWN = traces.c.resume_of.is_(None) | (steps.c.origin != "recorded")
 
 
 def seen(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owners, *, every_step: bool) -> Seen:
     """What of the traces that ``wanted`` lets through is measured; without ``every_step`` only steps that decide, or
-    that spend time outside."""
-    return Seen(
-        runs=tuple(_runs(connection, wanted, owners)),
-        steps=_steps(connection, wanted, every_step=every_step),
-        calls=tuple(_calls(connection, wanted)),
-        scores=tuple(_scores(connection, wanted)),
+    that spend time outside. A run and what it was resumed by are one."""
+    resumes = select(traces.c.resume_of, traces.c.trace_id).where(traces.c.resume_of.is_not(None))
+    resumed_by = {row.resume_of: row.trace_id for row in connection.execute(resumes)}
+    return as_stories(
+        Seen(
+            runs=tuple(_runs(connection, wanted, owners)),
+            steps=_steps(connection, wanted, every_step=every_step),
+            calls=tuple(_calls(connection, wanted)),
+            scores=tuple(_scores(connection, wanted)),
+        ),
+        resumed_by,
     )
 
 
@@ -71,7 +78,7 @@ def _steps(connection: Connection, wanted: list[ColumnElement[bool]], *, every_s
         case((steps.c.kind.in_(DECIDING), tags)),
     )
     kinds = [] if every_step else [steps.c.kind.in_({*DECIDING, *OUTSIDE})]
-    query = select(*columns).select_from(_of_traces(steps)).where(*wanted, steps.c.path != "", *kinds)
+    query = select(*columns).select_from(_of_traces(steps)).where(*wanted, steps.c.path != "", _IS_OWN, *kinds)
     return map(StepSeen._make, connection.execute(query, execution_options={"yield_per": _AT_ONCE}))
 
 
@@ -85,7 +92,7 @@ def _calls(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterato
         tags.like(f"%{RETRY}%"),
     )
     joined = traces.join(model_calls, model_calls.c.trace_id == traces.c.trace_id).join(steps, same)
-    rows = connection.execute(select(*columns).select_from(joined).where(*wanted, steps.c.path != "")).all()
+    rows = connection.execute(select(*columns).select_from(joined).where(*wanted, steps.c.path != "", _IS_OWN)).all()
     around = {(row[0], row[2]) for row in rows}
     for trace_id, step_id, _, path, origin, model, began_ns, ended_ns, outcome, nusd, is_retry in rows:
         counts = origin != "recorded" and (trace_id, step_id) not in around
