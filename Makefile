@@ -29,7 +29,7 @@ ui: $(VENV)/.demo  ## Show the traces in a browser
 # would compile every module again, which is a third of its time.
 test: $(VENV)/.dev $(VENV)/.demo-model  ## Run the whole suite; WHAT=tests/tracer for a part of it
 	@$(BIN)/python -m compileall -q tracer router replay web migrations tests examples/support pytest_playhead.py
-	@$(BIN)/python -m pytest --quiet --numprocesses=$(WORKERS) $(WHAT)
+	@$(BIN)/python -m pytest --quiet --numprocesses=$(WORKERS) --dist=worksteal $(WHAT)
 WORKERS ?= auto
 WHAT ?=
 
