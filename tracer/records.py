@@ -56,13 +56,19 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something said about a step while it ran: a recorded value of chance or time, or a score."""
+    """Something said about a step: while it ran a recorded value of chance or time, or a score; later, by a reader, a
+    score or a note (``name`` is then who wrote it)."""
 
-    kind: Literal["value", "score"]
+    kind: Literal["value", "score", "note"]
     name: str
     occurrence: int
     at_ns: int
     value: Any
+
+    @property
+    def is_added(self) -> bool:
+        """Whether a reader added it: its moment is then its occurrence, while a run counts from 0."""
+        return self.occurrence == self.at_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.builders import Begun, Story
 from tracer import codec
+from tracer.decisions import DECISION, TRY, Decision
 from tracer.events import Finished, Started
 from tracer.model import Failure, Frame
 from tracer.store import Store
@@ -363,6 +364,55 @@ def research(at_ns: int, *, width: int = 9) -> Desk:
     return desk.finish({"report": "…", "confidence": 0.81})  # type: ignore[return-value]
 
 
+def routed(at_ns: int) -> Desk:
+    """A router at work: unsure, a breaker, a wait, two tries; the answer came in pieces, and two hundred embeddings."""
+    desk = Desk("triage", input={"text": TICKETS[1]}, at_ns=at_ns)
+    embeds = desk.begin("index", input={"texts": 200})
+    for number in range(200):
+        one = desk.begin("embed", under=embeds, kind="embedding", input={"text": f"part {number}"})
+        desk.wait(3 + number % 7)
+        if number in (20, 70, 71):
+            desk.break_off(one, Failure("TimeoutError", f"part {number} took too long", "builtins"))
+        else:
+            desk.end(one, [0.5], call={"provider": "openai", "model": "text-embedding-3-small", "usage": {}})
+    desk.end(embeds, 197)
+    asking = desk.begin("ask", kind="router", input={"targets": ["small", "large"]})
+    for number, (target, sure) in enumerate((("small", 0.42), ("large", 0.91)), 1):
+        tried = desk.begin(target, under=asking, kind="attempt")
+        call = desk.begin(
+            "chat", under=tried, kind="llm", input=chat_request(target, prompt(TICKETS[1]), stream=True), model=target
+        )
+        pieces = []
+        for index in range(40):
+            desk.wait(14 if index != 25 else 300)
+            said = json.dumps({"choices": [{"index": 0, "delta": {"content": f"w{index} "}}]})
+            word = f"data: {said}\n\n"
+            pieces.append(Chunk((index * 14 + (286 if index >= 25 else 0) + 210) * MS, word.encode()))
+        headers = (("content-type", "text/event-stream"),)
+        told = {"provider": "openai", "model": target, "usage": {"input_tokens": 80, "output_tokens": 40}}
+        desk.end(call, HttpResponse(200, headers, tuple(pieces)), call={**told, "streamed": True, "status_code": 200})
+        tag = {"target": target, "number": number, "confidence": sure, "waited_s": 0.5 if number == 2 else 0.0}
+        verdict = {"verdict": "next", "why": "not sure enough"} if number == 1 else {"verdict": "done"}
+        desk.end(tried, f"answer of {target}", tags={TRY: {**tag, **verdict}})
+    decision = Decision(
+        "cascade",
+        "large",
+        "large is sure",
+        ("small", "large"),
+        confidence=0.42,
+        confidence_from="stated",
+        thresholds={"accept": 0.8},
+        arm="canary",
+        propensity=0.1,
+        breakers={"small": "closed", "large": "half-open"},
+        attempts=2,
+        waited_s=0.5,
+    )
+    desk.end(asking, "answer of large", tags={DECISION: decision.as_tag()})
+    desk.step("reply", "answer of large", input={"text": "answer of large"})
+    return desk.finish("answer of large")  # type: ignore[return-value]
+
+
 def replayed(origin: Desk, number: int, at_ns: int) -> Desk:
     """The garbled ticket again, classified by another model."""
     ticket = Ticket(4200 + number, TICKETS[7])
@@ -436,11 +486,12 @@ def fill(store: Store, *, now_ns: int, traces: int = 40) -> dict[str, str]:
         desks.append(desk)
     notable["research"] = research(now_ns - 5 * MINUTE)
     notable["replay"] = replayed(notable["garbled"], last_garbled, now_ns - 2 * MINUTE)
+    notable["routed"] = routed(now_ns - 6 * MINUTE)
     notable["odd"] = Desk(
         "nightly_batch", input=["<script>alert(1)</script>", "\x1b[31mred\x1b[0m"], at_ns=now_ns - 26 * 60 * MINUTE
     )
     notable["odd"].finish("ok")
-    for desk in (*desks, notable["research"], notable["replay"], notable["odd"]):
+    for desk in (*desks, notable["research"], notable["routed"], notable["replay"], notable["odd"]):
         store.apply(desk.events, owner="desk")
     notable["interrupted"] = cut_off(5, now_ns - 4 * MINUTE)
     store.announce("gone", pid=1)

@@ -247,6 +247,76 @@ class TestPanel:
         assert '"credit": "12.50"' in page.evaluate("navigator.clipboard.readText()")
 
 
+class TestTheWalk:
+    def test_right_and_left_follow_the_run_with_the_playhead_and_the_address(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['limited']}?step=support")
+        heads = []
+        for number in range(2, 5):
+            page.keyboard.press("ArrowRight")
+            expect(page.locator(".walk .where")).to_contain_text(f"step {number} of 6")
+            heads.append(page.locator(".playhead line").get_attribute("x1"))
+            row = page.locator("tr[aria-current] rect").first.get_attribute("x")
+            assert heads[-1] == row
+        assert len(set(heads)) > 1
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".walk .where")).to_contain_text("step 3 of 6")
+        address, chosen = page.url, page.locator("#panel h2").inner_text()
+        page.reload()
+        assert (page.url, page.locator("#panel h2").inner_text()) == (address, chosen)
+
+    def test_it_opens_a_fold_only_as_far_as_one_looks(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['routed']}?step=triage/index")
+        rows = page.locator("[data-steps] tr")
+        before = rows.count()
+        page.keyboard.press("e")
+        page.wait_for_selector("#panel .error")
+        assert page.locator("tr[aria-current]").inner_text().startswith("embed")
+        assert rows.count() == before + 2, "the fold parts into what comes before and after"
+
+    def test_a_fold_opens_and_closes_without_loading_the_page_and_keeps_what_is_chosen(self, page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['routed']}?step=triage/ask")
+        page.evaluate("window.stayed = true")
+        rows = page.locator("[data-steps] tr")
+        before = rows.count()
+        page.locator("a.run").click()
+        expect(page.locator("a.run")).to_have_attribute("aria-expanded", "true")
+        assert rows.count() == before + 200
+        assert page.locator("#panel h2").inner_text().startswith("ask")
+        page.locator("a.run").click()
+        expect(rows).to_have_count(before)
+        assert page.evaluate("window.stayed")
+
+    def test_the_map_leads_to_the_moment_one_points_at(self, page: Page, seeded_path) -> None:
+        page.goto(f"/t/{seeded_path[1]['routed']}")
+        box = page.locator(".map svg").bounding_box()
+        page.mouse.click(box["x"] + box["width"] * 0.95, box["y"] + 10)
+        expect(page.locator("#panel h2")).to_contain_text("chat")
+
+    def test_the_panel_keeps_its_place_from_step_to_step(self, page: Page, seeded_path) -> None:
+        page.set_viewport_size({"width": 1440, "height": 500})
+        page.goto(f"/t/{seeded_path[1]['limited']}?step=support/draft/chat")
+        page.locator("summary", has_text="Details").click()
+        page.evaluate("document.querySelector('#panel').scrollTop = 120")
+        before = page.locator(".walk .where").inner_text()
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".walk .where")).not_to_have_text(before)
+        expect(page.locator("details.facets")).to_have_attribute("open", "")
+        assert page.evaluate("document.querySelector('#panel').scrollTop") == 120
+
+    def test_a_note_is_written_and_shown_where_one_was(self, page: Page, recorded) -> None:
+        with serving(create_app(recorded["url"])) as address:
+            page.goto(f"{address}/t/{recorded['fine']}?step=desk/classify")
+            page.locator("summary", has_text="Add a score").click()
+            page.select_option("select[name=kind]", "score")
+            page.fill("input[name=name]", "correct")
+            page.fill("input[name=text]", "no")
+            page.locator("form.note button").click()
+            expect(page.locator(".notes li")).to_contain_text("correct no")
+            assert page.locator("#panel h2").inner_text().startswith("classify")
+            page.locator(".notes li button").click()
+            expect(page.locator(".notes li")).to_have_count(0)
+
+
 class TestTheReplayForm:
     def test_its_command_follows_what_is_chosen_and_a_run_lands_on_the_comparison(self, page: Page, recorded) -> None:
         with serving(create_app(recorded["url"])) as address:
@@ -283,13 +353,30 @@ class TestLooks:
     def test_nothing_sticks_out_sideways_and_figures_are_never_cut(self, page: Page, seeded_path, width: int) -> None:
         ids = seeded_path[1]
         page.set_viewport_size({"width": width, "height": 900})
-        for path in ("/", f"/t/{ids['research']}", f"/t/{ids['garbled']}", f"/diff/{ids['garbled']}/{ids['replay']}"):
+        views = [f"/t/{ids['routed']}?view={view}" for view in ("tree", "conversation", "graph", "events", "json")]
+        routed = f"/t/{ids['routed']}?step=triage/ask"
+        for path in (
+            *views,
+            routed,
+            "/",
+            f"/t/{ids['research']}",
+            f"/t/{ids['garbled']}",
+            f"/diff/{ids['garbled']}/{ids['replay']}",
+        ):
             page.goto(path)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             cut = page.eval_on_selector_all(
                 "td.n, .st", "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).length"
             )
             assert cut == 0, path
+
+    def test_a_trace_fits_a_narrow_screen(self, page: Page, seeded_path) -> None:
+        ids = seeded_path[1]
+        page.set_viewport_size({"width": 400, "height": 800})
+        for view in ("timeline", "tree", "conversation", "graph", "events", "json"):
+            for path in (f"/t/{ids['routed']}?step=triage/ask", f"/t/{ids['limited']}?step=support/draft/chat"):
+                page.goto(f"{path}&view={view}")
+                assert page.evaluate("document.documentElement.scrollWidth") <= 400, (path, view)
 
     def test_bars_lie_in_their_rows(self, page: Page, seeded_path) -> None:
         page.goto(f"/t/{seeded_path[1]['limited']}")

@@ -65,7 +65,8 @@ class TestKeys:
         source = (STATIC / "keys.js").read_text()
         table = source[source.index("KEYS = {") : source.index("};")]
         acting = {quoted or plain for quoted, plain in re.findall(r'^\s+(?:"([^"]+)"|(\w+)): "', table, re.MULTILINE)}
-        shown = {"ArrowDown": "↓", "ArrowUp": "↑", "Escape": "Esc", "g t": "g+t", "g a": "g+a"}
+        arrows = {"ArrowDown": "↓", "ArrowUp": "↑", "ArrowRight": "→", "ArrowLeft": "←"}
+        shown = {**arrows, "Escape": "Esc", "g t": "g+t", "g a": "g+a"}
         assert {shown.get(key, key) for key in acting} == {key for keys, *_ in KEYS for key in keys.split(" ")}
 
     def test_every_key_has_something_to_do(self) -> None:

@@ -12,14 +12,16 @@ from tracer.codec import Lossy, Opaque, Yielded
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
 from tracer.model import Failure, Frame, Step, Trace, TraceSummary
 from tracer.store import Filter, open_store
+from web.view.blame import landing, red_path
 from web.view.compare import opened
 from web.view.conversation import TURN_LIMIT, answered, asked
 from web.view.failure import error_block
+from web.view.laid import laid_out
 from web.view.listing import row_of
 from web.view.narrowing import sentence_of
 from web.view.payload import Block, Limits, block, text_block
 from web.view.text import clip, one_line, visible
-from web.view.waterfall import landing, red_path, ticks, unreached, waterfall
+from web.view.waterfall import ticks, unreached, waterfall
 
 
 def outline(shown: Block) -> list[str]:
@@ -262,7 +264,7 @@ class TestWaterfall:
         trace = trace_of(
             step("a", None, failure=BOOM), step("b", "a"), step("b1", "b"), step("c", "a", failure=BOOM), step("d", "a")
         )
-        rows = waterfall(trace, now_ns=0).rows
+        rows = waterfall(laid_out(trace, now_ns=0)).rows
         assert [(row.step_id, row.rails) for row in rows] == [
             ("a", ""),
             ("b", "Y"),
@@ -276,7 +278,7 @@ class TestWaterfall:
         trace = trace_of(
             step("a", None, end=1_000), step("b", "a", start=500, end=750), step("c", "a", start=1_000, end=1_000)
         )
-        bars = [row.bar for row in waterfall(trace, now_ns=0).rows]
+        bars = [row.bar for row in waterfall(laid_out(trace, now_ns=0)).rows]
         assert (bars[0].x, bars[0].width) == (0, 100)
         assert (bars[1].x, bars[1].width) == (50, 25)
         assert bars[2].width > 0
@@ -284,18 +286,20 @@ class TestWaterfall:
 
     def test_a_running_step_reaches_until_now(self) -> None:
         trace = trace_of(step("a", None, end=None), step("b", "a", start=0, end=500), status="running")
-        rows = waterfall(trace, now_ns=1_000).rows
+        rows = waterfall(laid_out(trace, now_ns=1_000)).rows
         assert rows[0].bar.open
         assert rows[1].bar.width == 50
 
     def test_a_step_whose_parent_is_missing_is_still_shown(self) -> None:
-        assert [row.step_id for row in waterfall(trace_of(step("a", None), step("x", "lost")), now_ns=0).rows] == [
+        assert [
+            row.step_id for row in waterfall(laid_out(trace_of(step("a", None), step("x", "lost")), now_ns=0)).rows
+        ] == [
             "a",
             "x",
         ]
 
     def test_a_trace_without_steps_is_an_empty_picture(self) -> None:
-        assert waterfall(trace_of(), now_ns=0).rows == ()
+        assert waterfall(laid_out(trace_of(), now_ns=0)).rows == ()
 
     @pytest.mark.parametrize("total", [1, 7, 999, 12_345, 10**6, 3 * 10**9, 10**12, 10**17])
     def test_ticks_are_few_and_round(self, total: int) -> None:
@@ -354,5 +358,5 @@ class TestRolledUpCosts:
         with open_store(tmp_path / "costs.db") as store:
             store.apply(told.events, owner="me")
             trace = store.trace(told.trace_id)
-        rows = waterfall(trace, now_ns=0).rows
+        rows = waterfall(laid_out(trace, now_ns=0)).rows
         assert [row.cost.text for row in rows] == ["$0.00042", "$0.00042", "$0.00021", "$0.00021"]

@@ -19,13 +19,15 @@ from tracer.events import Event
 from tracer.model import PayloadRef, Trace, TraceSummary
 from tracer.seen import Seen
 from tracer.store import engine as engines
-from tracer.store import index, measures, read, repricing, shared, tagged, totals, upgrade, write
+from tracer.store import index, measures, occurrences, read, repricing, shared, tagged, totals, upgrade, write
+from tracer.store.bodies import digest_in
 from tracer.store.check import Checked, check
 from tracer.store.deleting import Deleted, delete_traces
 from tracer.store.escalations import Escalations
 from tracer.store.facets import Facets, facets
 from tracer.store.hits import Hit, hits
 from tracer.store.query import Filter
+from tracer.store.remarks import Remarks
 from tracer.store.search import Owners, conditions
 from tracer.store.shared import Shared
 from tracer.store.statements import upsert
@@ -117,6 +119,11 @@ class Store:
     def escalations(self) -> Escalations:
         """The questions that waiting runs have asked."""
         return Escalations(self._engine)
+
+    @property
+    def remarks(self) -> Remarks:
+        """What readers say of steps: scores and notes, added and taken back."""
+        return Remarks(self._engine)
 
     def announce(self, owner: str, *, pid: int) -> None:
         """Say that the process ``owner`` of this machine records from now on."""
@@ -318,6 +325,11 @@ class Store:
     def value(self, ref: PayloadRef) -> Any:
         """The recorded value itself; raises StoreError if it is not there, CodecError if it was damaged."""
         return codec.decode(self.payload(ref.digest))
+
+    def occurrences(self, digest: str, *, limit: int = 20) -> list[occurrences.Occurrence]:
+        """Where a payload stands as an input or an output, newest first; the newest few hundred traces are asked."""
+        with engines.reading(self._engine) as connection:
+            return occurrences.of(connection, digest_in(digest), limit=limit)
 
     def facts(self) -> StoreFacts:
         """Everything about the store that doctor reports. This one does count."""

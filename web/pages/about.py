@@ -71,7 +71,8 @@ def _words(branch: Branch) -> Iterator[str]:
 #: Key, what it does on the list, what it does on a trace. static/app.js acts on them; a test holds the two together.
 KEYS: tuple[tuple[str, str, str], ...] = (
     ("j k", "next, previous trace", "older, newer trace of the same list"),
-    ("↓ ↑", "next, previous trace", "next, previous step"),
+    ("↓ ↑", "next, previous trace", "next, previous row"),
+    ("→ ←", "", "on, back through the run, in the order in which it happened"),
     ("Enter o", "open the trace", "go into the step's panel"),
     ("e E", "open the newest failed trace; E the oldest shown", "next, previous failed step"),
     ("[ ]", "", "fold, unfold one level of the tree"),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Iterator
+
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from tracer import codec
 from tracer import format as fmt
 from tracer.errors import CodecError
+from tracer.store.occurrences import AMONG
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, Link, PayloadPage, PayloadView
+from web.view.exchange import request_in
+from web.view.images import images_of, media_type_of
 from web.view.payload import PAGE, block
 
 router = APIRouter()
 #: Above this a value is only offered for download.
 _SHOW_LIMIT = 16_000_000
+_FOUND = 30
 
 
 def _bytes(site: Site, digest: str) -> bytes:
@@ -29,6 +36,20 @@ def download(site: CurrentSite, digest: str) -> Response:
     name = "".join(letter for letter in digest if letter.isalnum())[:64]
     disposition = {"content-disposition": f'attachment; filename="{name}.msgpack"'}
     return Response(_bytes(site, digest), media_type="application/octet-stream", headers=disposition)
+
+
+@router.get("/p/{digest}/images/{number}")
+def image(site: CurrentSite, digest: str, number: int) -> Response:
+    """One image of a recorded request to a model."""
+    try:
+        request = request_in(codec.decode(_bytes(site, digest)))
+    except CodecError as error:
+        raise HTTPException(422, f"These bytes can't be read: {error}") from None
+    found = () if request is None else images_of(request.messages)
+    data = next(islice(found, max(0, number), None), None)
+    if data is None:
+        raise HTTPException(404, "This request holds no such image.")
+    return Response(data, media_type=media_type_of(data))
 
 
 @router.get("/p/{digest}.json")
@@ -52,8 +73,17 @@ def show_payload(request: Request, site: CurrentSite, digest: str) -> Response:
         size=fmt.size(len(data)),
         value=_view(data),
         raw_href=f"/p/{digest}/raw",
+        found=tuple(_found(site, digest)),
+        among=AMONG,
     )
     return page(request, "payload.html", context)
+
+
+def _found(site: Site, digest: str) -> Iterator[Link]:
+    """The steps that have this value as their input or output."""
+    for one in site.store.occurrences(digest, limit=_FOUND):
+        href = f"/t/{one.trace_id}?step={one.step_id}"
+        yield Link(f"{one.side} of {one.path}", href, f"{one.workflow} {fmt.short_id(one.trace_id)}")
 
 
 def _view(data: bytes) -> PayloadView:

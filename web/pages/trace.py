@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from dataclasses import replace
+from typing import Iterator
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
-from tracer.errors import ConfigError
+from tracer.errors import ConfigError, TraceNotFound
 from tracer.format import short_id
 from tracer.model import Escalation, Step, Trace, TraceSummary
+from tracer.plain import plain
 from tracer.store import Filter
+from web.pages import notes
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
-from web.view.contexts import Chrome, Link, TracePage
+from web.view.blame import landing
+from web.view.contexts import Chrome, Header, Link, StepPanel, Tab, TracePage
+from web.view.events import PAGE as EVENTS
+from web.view.events import Events, events_of
 from web.view.heading import header_of
+from web.view.laid import Laid, laid_out
 from web.view.listing import trace_href
+from web.view.looking import VIEWS, Looking
 from web.view.narrowing import list_href
 from web.view.panel import step_panel
-from web.view.waterfall import ROW_LIMIT, landing, waterfall
+from web.view.pictured import pictured
+from web.view.transcript import PAGE as TURNS
+from web.view.transcript import Transcript, transcript
+from web.view.waterfall import ROW_LIMIT, waterfall
 
 router = APIRouter()
 #: How far from the newest trace the way to the next newer one is looked for.
 _NEAR = 200
+#: Characters of a step as JSON; its own address has them all.
+_JSON = 60_000
 
 
 @router.get("/t/{trace_id}.json")
@@ -39,7 +54,7 @@ def step_address(trace_id: str, step_id: str) -> Response:
 
 
 @router.get("/t/{trace_id}")
-def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "", rows: str = "") -> Response:
+def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "") -> Response:
     site.adopt()
     known = site.store.resolve(trace_id)
     if known != trace_id:
@@ -52,33 +67,99 @@ def show_trace(request: Request, site: CurrentSite, trace_id: str, step: str = "
     if chosen is None and step:
         raise HTTPException(404, f"No step {step} in this trace.")
     wanted, within = _list_of(request.query_params.get("in", ""))
-    base = "?" + (urlencode({"in": within}) + "&" if within else "")
-    now_ns = time.time_ns()
-    newer, older = ("", "") if "x-fragment" in request.headers else _neighbours(site, trace.summary, wanted)
+    looking = Looking.parse(request.query_params, within=within)
+    alone = "x-fragment" in request.headers
+    chrome = _chrome(trace, wanted, ("", "") if alone else _neighbours(site, trace.summary, wanted))
     selected = chosen.step_id if chosen else ""
-    origin = trace.summary.replay_of or trace.summary.resume_of
-    limit = max(ROW_LIMIT, len(trace.steps)) if rows == "all" else ROW_LIMIT
     context = TracePage(
-        chrome=Chrome(
-            title=f"{trace.summary.workflow} {short_id(known)}, {trace.summary.status}",
-            crumbs=(Link("Traces" if not within else wanted.sentence, list_href(wanted)),),
-            here=f"{trace.summary.workflow} {short_id(known)}",
-            json_href=f"/t/{known}.json",
-            command=f"playhead show {known}",
-            prev_href=trace_href(newer, wanted) if newer else "",
-            next_href=trace_href(older, wanted) if older else "",
-            replay_href=f"/t/{known}/replay",
-            compare_href=f"/diff/{origin}/{known}" if origin else "",
-        ),
-        header=header_of(
-            trace, site.store.replays_of(known), site.store.resumes_of(known), _asked(site, trace), now_ns=now_ns
-        ),
-        tree=waterfall(trace, now_ns=now_ns, around=selected, limit=limit, whole=_whole(site, trace)),
+        chrome=chrome,
+        header=_header(site, trace),
+        view=looking.view,
+        views=tuple(_views(looking, selected)),
         selected=selected,
-        panel=step_panel(trace, chosen, load=site.load, base=base) if chosen else None,
-        step_base=base + ("rows=all&" if rows == "all" else ""),
+        step_base=looking.base,
+        fold_base=replace(looking, opened=()).base,
+        timeline_base=replace(looking, view="timeline", first=0).base,
     )
-    return page(request, "trace.html", context)
+    return page(request, "trace.html", _seen(site, trace, chosen, context, looking))
+
+
+def _chrome(trace: Trace, wanted: Filter, neighbours: tuple[str, str]) -> Chrome:
+    summary = trace.summary
+    newer, older = neighbours
+    origin = summary.replay_of or summary.resume_of
+    name = f"{summary.workflow} {short_id(trace.trace_id)}"
+    return Chrome(
+        title=f"{name}, {summary.status}",
+        crumbs=(Link(wanted.sentence if wanted.query else "Traces", list_href(wanted)),),
+        here=name,
+        json_href=f"/t/{trace.trace_id}.json",
+        command=f"playhead show {trace.trace_id}",
+        prev_href=trace_href(newer, wanted) if newer else "",
+        next_href=trace_href(older, wanted) if older else "",
+        replay_href=f"/t/{trace.trace_id}/replay",
+        compare_href=f"/diff/{origin}/{trace.trace_id}" if origin else "",
+    )
+
+
+def _header(site: Site, trace: Trace) -> Header:
+    store, known = site.store, trace.trace_id
+    return header_of(
+        trace, store.replays_of(known), store.resumes_of(known), _asked(site, trace), now_ns=time.time_ns()
+    )
+
+
+def _views(looking: Looking, selected: str) -> Iterator[Tab]:
+    for view in VIEWS:
+        href = looking.at(selected, view=view, first=0) if selected else replace(looking, view=view, first=0).base
+        yield Tab("JSON" if view == "json" else view.capitalize(), href, current=view == looking.view)
+
+
+def _seen(site: Site, trace: Trace, chosen: Step | None, context: TracePage, looking: Looking) -> TracePage:
+    """The page with what its view shows, and nothing else computed."""
+    selected = context.selected
+    match looking.view:
+        case "conversation":
+            told = transcript(trace, load=site.load, first=looking.first)
+            earlier, later = _pages(looking, selected, told, TURNS)
+            return replace(context, transcript=told, earlier_href=earlier, later_href=later)
+        case "events":
+            events = events_of(trace, first=looking.first)
+            earlier, later = _pages(looking, selected, events, EVENTS)
+            return replace(context, events=events, earlier_href=earlier, later_href=later)
+        case "graph":
+            return replace(context, picture=pictured(trace, chosen))
+        case "json":
+            text = json.dumps(plain(chosen), indent=2, ensure_ascii=False) if chosen is not None else "null"
+            return replace(context, json=text if len(text) <= _JSON else text[:_JSON] + " …")
+    limit = max(ROW_LIMIT, len(trace.steps)) if looking.whole else ROW_LIMIT
+    laid = laid_out(trace, now_ns=time.time_ns())
+    tree = waterfall(
+        laid,
+        around=selected,
+        limit=limit,
+        whole=_whole(site, trace),
+        opened=looking.opened,
+    )
+    return replace(context, tree=tree, panel=_panel(site, laid, chosen, looking))
+
+
+def _panel(site: Site, laid: Laid, chosen: Step | None, looking: Looking) -> StepPanel | None:
+    if chosen is None:
+        return None
+    recorded = None
+    origin = laid.trace.summary.replay_of
+    if looking.shape == "recorded" and origin and chosen.source_step_id:
+        with contextlib.suppress(TraceNotFound):  # the origin may be gone; the replay is there all the same
+            recorded = site.store.trace(origin).step(chosen.source_step_id)
+    form = notes.form_for(site, chosen, looking.at(chosen.step_id)) if site.replays else None
+    return step_panel(laid, chosen, load=site.load, looking=looking, recorded=recorded, form=form)
+
+
+def _pages(looking: Looking, selected: str, shown: Events | Transcript, size: int) -> tuple[str, str]:
+    """The ways to what comes before and after a page of so many rows; empty at the ends."""
+    earlier = looking.at(selected, first=max(0, shown.first - size)) if shown.first else ""
+    return earlier, looking.at(selected, first=shown.last) if shown.last < shown.total else ""
 
 
 def _by_id_or_path(trace: Trace, name: str) -> Step | None:

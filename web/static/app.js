@@ -52,7 +52,7 @@ function moveTo(row, { focus = true } = {}) {
   settle();
   if (focus) linkOf(row).focus({ preventScroll: true });
   row.scrollIntoView({ block: "nearest" });
-  if ($("[data-steps]")) choose(linkOf(row), { focusPanel: false });
+  if ($("[data-steps]") && linkOf(row).matches("[data-step]")) choose(linkOf(row));
 }
 
 function move(by) {
@@ -61,45 +61,66 @@ function move(by) {
   moveTo(all[at < 0 ? (by > 0 ? 0 : all.length - 1) : Math.min(all.length - 1, Math.max(0, at + by))]);
 }
 
-function moveToFailed(by) {
-  const all = rows();
-  const failed = all.filter((row) => row.classList.contains("failed"));
-  if (!failed.length) return say("nothing failed here");
-  const at = all.indexOf(current());
-  const next = by > 0 ? failed.find((row) => all.indexOf(row) > at) : failed.findLast((row) => all.indexOf(row) < at);
-  moveTo(next || (by > 0 ? failed[0] : failed.at(-1)));
-}
-
-// The step panel: fetch only its block, keep history and focus right.
+// The step panel: fetch only its block, and the steps' too where the step is not among the rows. Both keep their place:
+// how far one had scrolled, and what one had opened.
+const stepOf = (href) => new URL(href, location.href).searchParams.get("step");
+const rowOf = (step) => rows().find((row) => row.querySelector("a[data-step]") && stepOf(linkOf(row).href) === step);
 let asked = 0;
-async function choose(link, { push = true, focusPanel = false } = {}) {
-  const url = new URL(link.href, location.href);
+
+async function swap(url, name) {
   const turn = ++asked;
-  const response = await fetch(url, { headers: { "X-Fragment": "panel" } });
+  const response = await fetch(url, { headers: { "X-Fragment": name } });
   if (!response.ok) return go(url);
   const html = await response.text();
   if (turn !== asked) return;
-  const panel = $("#panel");
-  panel.innerHTML = html;
-  panel.scrollTop = 0;
-  const step = url.searchParams.get("step");
-  for (const row of rows()) {
-    const mine = new URL(linkOf(row).href, location.href).searchParams.get("step") === step;
-    row.classList.remove("here");
-    mine ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current");
-  }
-  settle();
-  if (push) history.replaceState(null, "", url);
-  if (focusPanel) panel.focus();
-  say(`${$("h2", panel)?.textContent.trim().replace(/\s+/g, " ") || "step"} shown`);
+  const open = $$("#panel details[open][data-keep]").map((one) => one.dataset.keep);
+  const tops = [$(".tree").scrollTop, $("#panel").scrollTop];
+  $(`#${name}`).innerHTML = html;
+  for (const one of $$("#panel details[data-keep]")) one.open ||= open.includes(one.dataset.keep);
+  [$(".tree").scrollTop, $("#panel").scrollTop] = tops;
+  history.replaceState(null, "", url);
+  return true;
 }
 
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-step]");
+async function choose(link) {
+  const url = new URL(link.href, location.href);
+  const step = url.searchParams.get("step");
+  if (!(await swap(url, rowOf(step) ? "panel" : "panes"))) return;
+  for (const row of rows()) {
+    row.classList.remove("here");
+    row === rowOf(step) ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current");
+  }
+  for (const tab of $$(".views a")) {
+    const other = new URL(tab.href);
+    other.searchParams.set("step", step);
+    tab.href = other;
+  }
+  const x = $("rect", rowOf(step))?.getAttribute("x");
+  if (x) for (const end of ["x1", "x2"]) $(".playhead line")?.setAttribute(end, x);
+  if (x) $(".map .at")?.setAttribute("d", `M${parseFloat(x) * 10} 0v44`);
+  rowOf(step)?.scrollIntoView({ block: "nearest" });
+  settle();
+  say(`${$("#panel h2")?.textContent.trim().replace(/\s+/g, " ") || "step"} shown`);
+}
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-step], a[data-fold]");
   if (!link || !$("#panel") || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  choose(link);
+  const href = link.href.baseVal ?? link.href;
+  if (link.matches("[data-step]")) return choose({ href });
+  const url = new URL(href);
+  url.searchParams.set("step", stepOf(location.href) || url.searchParams.get("step"));
+  if (!(await swap(url, "panes"))) return;
+  settle();
+  say(`showing ${rows().length} rows`);
 });
+
+// To the step that began before or after this one; to the failure before or after.
+function walk(way) {
+  const link = $(`[data-walk=${way}]`);
+  link ? choose(link) : say(way.startsWith("error") ? "nothing else failed here" : "there is no step further on");
+}
 
 // Folding: a row is hidden when it lies deeper than the level shown.
 let level = Infinity;
@@ -277,9 +298,11 @@ bind({
   up: () => move(-1),
   next: () => (inTrace() ? sibling("next") : move(1)),
   previous: () => (inTrace() ? sibling("prev") : move(-1)),
+  later: () => inTrace() && walk("later"),
+  earlier: () => inTrace() && walk("earlier"),
   open,
-  error: () => (inTrace() ? moveToFailed(1) : failed().length ? go(linkOf(failed()[0]).href) : say("nothing failed here")),
-  errorBack: () => (inTrace() ? moveToFailed(-1) : failed().length ? go(linkOf(failed().at(-1)).href) : say("nothing failed here")),
+  error: () => (inTrace() ? walk("error") : failed().length ? go(linkOf(failed()[0]).href) : say("nothing failed here")),
+  errorBack: () => (inTrace() ? walk("errorBack") : failed().length ? go(linkOf(failed().at(-1)).href) : say("nothing failed here")),
   fold: () => fold(-1),
   unfold: () => fold(1),
   search,

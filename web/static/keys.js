@@ -4,6 +4,8 @@ export const KEYS = {
   k: "previous",
   ArrowDown: "down",
   ArrowUp: "up",
+  ArrowRight: "later",
+  ArrowLeft: "earlier",
   Enter: "open",
   o: "open",
   e: "error",

@@ -232,7 +232,7 @@ def _row(diff: Diff, pair: Pair, *, is_replay: bool, load: Callable[[PayloadRef]
         tone=tone,
         before=_cell(pair.before, load),
         after=_cell(pair.after, load),
-        changes=tuple(_field(change) for change in changes[:_FIELDS_SHOWN]),
+        changes=tuple(field_change(change) for change in changes[:_FIELDS_SHOWN]),
         more_changes=max(0, len(changes) - _FIELDS_SHOWN),
         summary=fmt.plural(len(changes), "difference") if changes else "",
         first=pair is diff.first,
@@ -304,7 +304,8 @@ def _in_line(value: Any, limit: int) -> str:
     return one_line(", ".join(part for part in parts if part), limit)
 
 
-def _field(change: Change) -> FieldChange:
+def field_change(change: Change) -> FieldChange:
+    """A change as a reader sees it: both sides as bounded text, word by word."""
     sides = [_text(change.before), _text(change.after)]
     before, after = spans(*sides)
     names = [_type_of(value) for value in (change.before, change.after)]

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 
 from tracer.format import Shown
 from tracer.model import Kind, Status
-from web.view.compare import DiffView
+from web.view.compare import DiffView, FieldChange
 from web.view.conversation import Conversation
+from web.view.deciding import Decided
+from web.view.events import Events
 from web.view.failure import ErrorBlock
 from web.view.health import Health
+from web.view.noting import Said
 from web.view.payload import Block
+from web.view.pictured import Pictured
+from web.view.rhythm import Rhythm
+from web.view.stepping import Stepping
+from web.view.transcript import Transcript
 from web.view.waterfall import Waterfall
 
 
@@ -70,7 +77,8 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class PayloadView:
-    """An input or an output. Exactly one of ``conversation``, ``block`` and ``absent`` says what there is to see."""
+    """An input or an output. Exactly one of ``conversation``, ``block``, ``changes`` and ``absent`` says what there is
+    to see."""
 
     title: str
     conversation: Conversation | None = None
@@ -80,6 +88,28 @@ class PayloadView:
     size: str = ""
     marks: tuple[str, ...] = ()
     source: Link | None = None
+    #: Where it differs from the recorded value that stands in its place in the origin of a replay.
+    changes: tuple[FieldChange, ...] | None = None
+    #: Where else in this trace the same value stands.
+    same: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One of several ways to look at the same."""
+
+    label: str
+    href: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoteForm:
+    """Where a score or a note is sent, the token it carries, and the address to come back to."""
+
+    action: str
+    csrf: str
+    back: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +131,38 @@ class StepPanel:
     replay_href: str
     edit_href: str
     command: str
+    stepping: Stepping
+    shapes: tuple[Tab, ...] = ()
+    decided: Decided | None = None
+    rhythm: Rhythm | None = None
+    said: tuple[Said, ...] = ()
+    #: None where this server only reads.
+    form: NoteForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TracePage:
+    """A trace and one chosen step. Of ``transcript``, ``picture``, ``events`` and ``json`` the one is there that
+    ``view`` names; ``tree`` is there for the views that show the steps."""
+
     chrome: Chrome
     header: Header
-    tree: Waterfall
+    view: str
+    views: tuple[Tab, ...]
     selected: str
-    panel: StepPanel | None
     step_base: str
+    #: ``step_base`` without what is open, for the links that open and close.
+    fold_base: str
+    #: Where the other views link to.
+    timeline_base: str
+    tree: Waterfall | None = None
+    panel: StepPanel | None = None
+    transcript: Transcript | None = None
+    picture: Pictured | None = None
+    events: Events | None = None
+    json: str = ""
+    earlier_href: str = ""
+    later_href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +257,9 @@ class PayloadPage:
     size: str
     value: PayloadView
     raw_href: str
+    #: Where it stands, among so many of the newest traces.
+    found: tuple[Link, ...]
+    among: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from tracer.format import plural
 from tracer.messages import ChatAnswer, ChatRequest, Message, ToolCall
+from web.view.images import image_in, images_of
 from web.view.payload import PANEL, Block, Limits, block, text_block
 from web.view.text import one_line
 
@@ -39,6 +40,8 @@ class Turn:
     reasoning: Block | None = None
     tools: tuple[ToolUse, ...] = ()
     parts: tuple[Block, ...] = ()
+    #: The numbers of its images among those of the whole request.
+    images: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def asked(request: ChatRequest, *, limits: Limits = PANEL) -> Conversation:
     omitted = max(0, len(messages) - TURN_LIMIT)
     shown = messages if not omitted else (*messages[:2], *messages[2 + omitted :])
     share = _share(limits, len(shown))
-    turns = tuple(_turn(message, limits=share, folds=True) for message in shown)
+    numbers = _image_numbers(messages)
+    turns = tuple(_turn(message, limits=share, folds=True, images=numbers.get(id(message), ())) for message in shown)
     head = 1 if turns and turns[0].tone == "system" else 0
     middle = turns[head:-_LAST_TURNS] if len(turns) > OPEN_TURNS else ()
     return Conversation(
@@ -83,7 +87,19 @@ def answered(answer: ChatAnswer, *, limits: Limits = PANEL) -> Conversation:
     return Conversation(turns=turns, error=error)
 
 
-def _turn(message: Message, *, limits: Limits, folds: bool) -> Turn:
+def _image_numbers(messages: Sequence[Message]) -> dict[int, tuple[int, ...]]:
+    """The numbers of the images of each turn that has some, by the turn's identity here."""
+    found: dict[int, tuple[int, ...]] = {}
+    number = 0
+    for message in messages:
+        count = sum(1 for _ in images_of((message,)))
+        if count:
+            found[id(message)] = tuple(range(number, number + count))
+        number += count
+    return found
+
+
+def _turn(message: Message, *, limits: Limits, folds: bool, images: tuple[int, ...] = ()) -> Turn:
     tone = _ROLES.get(message.role, "other")
     return Turn(
         role=message.role,
@@ -94,7 +110,10 @@ def _turn(message: Message, *, limits: Limits, folds: bool) -> Turn:
         folded=folds and tone == "system" and len(message.content) > 90,
         reasoning=text_block(message.reasoning, limits=limits) if message.reasoning else None,
         tools=tuple(_tool_use(call, limits=limits) for call in message.tool_calls),
-        parts=tuple(block(dict(part), limits=limits) for part in message.parts),
+        parts=tuple(
+            block(dict(part), limits=limits) for part in message.parts if not images or image_in(message, part) is None
+        ),
+        images=images,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tracer import providers
+from tracer.messages import ChatRequest
 from tracer.wire import HttpRequest, HttpResponse
 from web.view.conversation import Conversation, answered, asked
 from web.view.payload import PANEL, Limits
@@ -23,13 +24,19 @@ def said(value: Any, *, request: Any = None, limits: Limits = PANEL) -> Conversa
     return None
 
 
-def _asked(request: HttpRequest, limits: Limits) -> Conversation | None:
-    parts, body = urlsplit(request.url), json.dumps(request.body, default=repr).encode()
-    wire_format = providers.find(request.method, parts.hostname or "", parts.path, body)
-    if wire_format is None or wire_format.kind != "llm":
+def request_in(value: Any) -> ChatRequest | None:
+    """What a recorded request asks a model, in normal form; None where it asks none."""
+    if not isinstance(value, HttpRequest):
         return None
-    view = asked(wire_format.request(body), limits=limits)
-    return view if view.turns else None
+    parts, body = urlsplit(value.url), json.dumps(value.body, default=repr).encode()
+    wire_format = providers.find(value.method, parts.hostname or "", parts.path, body)
+    return None if wire_format is None or wire_format.kind != "llm" else wire_format.request(body)
+
+
+def _asked(request: HttpRequest, limits: Limits) -> Conversation | None:
+    told = request_in(request)
+    view = None if told is None else asked(told, limits=limits)
+    return view if view is not None and view.turns else None
 
 
 def answer_text(request: Any, value: Any) -> str | None:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from replay.compare import compare
 from tracer import format as fmt
 from tracer.codec import Yielded
 from tracer.format import Shown
 from tracer.model import PayloadRef, Step, Trace, Usage
+from tracer.plain import plain
 from tracer.wire import HttpResponse
-from web.view.contexts import Link, PayloadView, StepPanel
+from web.view.blame import source_of
+from web.view.compare import field_change, opened
+from web.view.contexts import Link, NoteForm, PayloadView, StepPanel, Tab
+from web.view.deciding import decided
 from web.view.exchange import said
 from web.view.failure import error_block
-from web.view.payload import block
+from web.view.laid import Laid
+from web.view.looking import Looking, Shape
+from web.view.noting import said_of
+from web.view.payload import block, text_block
+from web.view.rhythm import Rhythm, rhythm_of
+from web.view.stepping import stepping
 from web.view.text import one_line
-from web.view.waterfall import below, origin_word, rolled_up_cost, source_of
+from web.view.waterfall import origin_word
 
 #: Payloads above this are not decoded for the panel; their page and the raw download have them.
 DECODE_LIMIT = 4_000_000
+#: Bytes from which a value tells something by being the same as another: True and "ok" stand everywhere.
+_TELLING = 24
+_OTHERS = 6
+_CHANGES = 30
 _ORIGIN_TITLES = {
     "RECORDED": "served from the record, nothing ran",
     "RE-RUN": "ran again",
@@ -41,9 +57,20 @@ class Unreadable:
 Load = Callable[[PayloadRef], Any]
 
 
-def step_panel(trace: Trace, step: Step, *, load: Load, base: str) -> StepPanel:
-    """Everything about one step. ``load`` decodes a payload (or gives Unreadable); ``base`` is the query to keep."""
+def step_panel(  # noqa: PLR0913 - a step, and how it is looked at
+    laid: Laid,
+    step: Step,
+    *,
+    load: Load,
+    looking: Looking,
+    recorded: Step | None = None,
+    form: NoteForm | None = None,
+) -> StepPanel:
+    """Everything about one step. ``load`` decodes a payload (or gives Unreadable); ``recorded`` is the step that this
+    one of a replay was matched with, where the two are to be compared."""
+    trace, base = laid.trace, looking.base
     source = source_of(trace, step)
+    rhythm = _rhythm(step, load)
     replay = f"/t/{trace.trace_id}/replay"
     origin = origin_word(trace, step)
     return StepPanel(
@@ -55,15 +82,39 @@ def step_panel(trace: Trace, step: Step, *, load: Load, base: str) -> StepPanel:
         crumbs=_crumbs(trace, step, base),
         origin=origin,
         origin_title=_ORIGIN_TITLES.get(origin, ""),
-        facts=tuple(_facts(trace, step)),
+        facts=tuple(_facts(laid, step)),
         error=error_block(step.failure) if step.failure is not None and source is None else None,
         passed_on=_passed_on(step, source, base),
-        payloads=tuple(_payloads(trace, step, load, base)),
+        payloads=tuple(
+            _shaped(view, looking.shape, step, recorded, load) for view in _payloads(trace, step, load, base)
+        ),
         details=tuple(_details(step)),
         replay_href=f"{replay}?step={quote(step.path)}",
         edit_href=f"{replay}?edit={quote(step.path)}#{quote(step.step_id)}",
         command=f"playhead show {trace.trace_id}",
+        stepping=stepping(trace, step, base=base),
+        shapes=tuple(_shapes(trace, step, looking)),
+        decided=decided(trace, step, base=base),
+        rhythm=rhythm,
+        said=said_of(step),
+        form=form,
     )
+
+
+def _rhythm(step: Step, load: Load) -> Rhythm | None:
+    """How the answer came in, where it came in pieces."""
+    if step.call is None or step.output is None or step.output.size > DECODE_LIMIT:
+        return None
+    response = load(step.output)
+    return rhythm_of(response) if isinstance(response, HttpResponse) else None
+
+
+def _shapes(trace: Trace, step: Step, looking: Looking) -> Iterator[Tab]:
+    """The ways to look at input and output; against the record only where there is one."""
+    labels: Mapping[Shape, str] = {"typed": "typed", "raw": "JSON", "recorded": "against the record"}
+    for shape, label in labels.items():
+        if shape != "recorded" or (trace.summary.replay_of and step.source_step_id):
+            yield Tab(label, looking.at(step.step_id, shape=shape), current=shape == looking.shape)
 
 
 def _crumbs(trace: Trace, step: Step, base: str) -> tuple[Link, ...]:
@@ -82,7 +133,7 @@ def _passed_on(step: Step, source: Step | None, base: str) -> Link | None:
     return Link(source.name, f"{base}step={source.step_id}", words)
 
 
-def _facts(trace: Trace, step: Step) -> Iterator[Shown]:
+def _facts(laid: Laid, step: Step) -> Iterator[Shown]:
     call = step.call
     if call is not None and (call.model or call.model_asked):
         asked = f"asked for {call.model_asked}" if call.model_asked and call.model_asked != call.model else ""
@@ -90,10 +141,15 @@ def _facts(trace: Trace, step: Step) -> Iterator[Shown]:
         yield _time(step)
         yield from _call_facts(step)
     else:
-        yield from _facts_below(trace, step)
+        yield from _facts_below(laid, step)
     if step.occurrence:
         yield Shown(
             f"attempt {step.occurrence + 1}", f"call number {step.occurrence + 1} of this name under its parent"
+        )
+    waited_ns = sum(until - since for since, until in laid.critical.get(step.step_id, ()))
+    if waited_ns and step.parent_id is not None:
+        yield Shown(
+            f"{fmt.duration(waited_ns)} of the critical path", "so long the whole run waited for this step itself"
         )
     if step.effect:
         yield Shown("effect", "changes the world: a replay never runs it unless told to by name")
@@ -103,22 +159,18 @@ def _time(step: Step) -> Shown:
     return fmt.shown_duration(step.duration_ns) if step.ended_ns is not None else Shown("no end recorded", "", "dim")
 
 
-def _facts_below(trace: Trace, step: Step) -> Iterator[Shown]:
+def _facts_below(laid: Laid, step: Step) -> Iterator[Shown]:
     """For a step that is no model call: the sums over the model calls in it."""
-    inside = [one for one in below(trace.steps, step) if one.call is not None]
-    calls = [one.call for one in inside if one.call is not None]
-    models = list(dict.fromkeys(call.model or call.model_asked or "" for call in calls))
-    if models and len(models) <= 2:
-        yield Shown(", ".join(models), "the models that answered inside this step", "strong")
+    totals = laid.totals[step.step_id]
+    if 1 <= len(totals.models) <= 2:
+        yield Shown(", ".join(totals.models), "the models that answered inside this step", "strong")
     yield _time(step)
-    if not calls or step.ended_ns is None:
+    if not totals.calls or step.ended_ns is None:
         return
-    if len(calls) > 1:
-        yield Shown(fmt.plural(len(calls), "model call"))
-    read = sum(call.usage.input_tokens or 0 for call in calls)
-    written = sum(call.usage.output_tokens or 0 for call in calls)
-    yield Shown(f"{read:,} in / {written:,} out", "tokens of all model calls inside this step")
-    cost = rolled_up_cost(step, inside)
+    if totals.calls > 1:
+        yield Shown(fmt.plural(totals.calls, "model call"))
+    yield Shown(f"{totals.read or 0:,} in / {totals.written or 0:,} out", "tokens of all model calls inside this step")
+    cost = totals.cost
     yield Shown(cost.text, f"all model calls inside this step: {cost.title}", cost.tone)
 
 
@@ -162,12 +214,14 @@ def _buckets(usage: Usage) -> str:
 
 def _payloads(trace: Trace, step: Step, load: Load, base: str) -> Iterator[PayloadView]:
     request = load(step.input) if step.input is not None and step.input.size <= DECODE_LIMIT else None
-    yield view_of("Input", step.input, request, step=step, absent="No input was recorded.")
+    given = view_of("Input", step.input, request, step=step, absent="No input was recorded.")
+    yield _with_others(given, trace, step, step.input, base)
     response = load(step.output) if step.output is not None and step.output.size <= DECODE_LIMIT else None
     # A failed step's result is its exception, which the error block has told; only at the wire, and of a generator, is
     # there something besides.
     if step.failure is None or response is None or isinstance(response, HttpResponse | Yielded):
-        yield view_of("Output", step.output, response, step=step, request=request, absent=_no_output(step))
+        made = view_of("Output", step.output, response, step=step, request=request, absent=_no_output(step))
+        yield _with_others(made, trace, step, step.output, base)
     answer = _last_answer(trace, step)
     if answer is not None and answer.output is not None and answer.output.size <= DECODE_LIMIT:
         asked = load(answer.input) if answer.input is not None and answer.input.size <= DECODE_LIMIT else None
@@ -180,6 +234,41 @@ def _payloads(trace: Trace, step: Step, load: Load, base: str) -> Iterator[Paylo
                 size=view.size,
                 source=Link(answer.name, f"{base}step={answer.step_id}", (answer.call and answer.call.model) or ""),
             )
+
+
+def _shaped(view: PayloadView, shape: Shape, step: Step, recorded: Step | None, load: Load) -> PayloadView:
+    """The same payload as JSON, or against the recorded one, where that is asked for."""
+    side = "input" if view.title == "Input" else "output" if view.title == "Output" else ""
+    mine: PayloadRef | None = getattr(step, side) if side else None
+    other: PayloadRef | None = getattr(recorded, side) if side and recorded is not None else None
+    if mine is None or mine.size > DECODE_LIMIT or shape == "typed":
+        return view
+    value = load(mine)
+    if isinstance(value, Unreadable):
+        return view
+    if shape == "raw":
+        text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+        return replace(view, conversation=None, block=text_block(text))
+    if other is None:
+        return replace(view, marks=(*view.marks, "the record has none"))
+    changes = compare(opened(load(other)), opened(value)) if other.digest != mine.digest else ()
+    told = tuple(field_change(change) for change in changes[:_CHANGES])
+    return replace(view, conversation=None, block=None, changes=told)
+
+
+def _with_others(view: PayloadView, trace: Trace, step: Step, ref: PayloadRef | None, base: str) -> PayloadView:
+    found = () if ref is None else tuple(islice(_elsewhere(trace, step, ref, base), _OTHERS))
+    return replace(view, same=found) if found else view
+
+
+def _elsewhere(trace: Trace, step: Step, ref: PayloadRef, base: str) -> Iterator[Link]:
+    """Other inputs and outputs of this trace that are the same value: where it came from, and where it went."""
+    if ref.size < _TELLING:
+        return
+    for other in trace.steps:
+        for side, at in (("input", other.input), ("output", other.output)):
+            if at is not None and at.digest == ref.digest and not (other is step and at is ref):
+                yield Link(f"{side} of {other.name}", f"{base}step={other.step_id}", other.path)
 
 
 def _last_answer(trace: Trace, step: Step) -> Step | None:
@@ -248,7 +337,8 @@ def _details(step: Step) -> Iterator[tuple[str, str, str]]:
     for name, value in step.tags.items():
         yield f"tag {name}", one_line(str(value)), ""
     for note in step.notes:
-        yield f"{note.kind} {note.name}", one_line(str(note.value)), ""
+        if note.kind == "value":
+            yield f"value {note.name}", one_line(str(note.value)), ""
 
 
 def _call_details(step: Step) -> Iterator[tuple[str, str, str]]:

@@ -13,8 +13,8 @@ from tracer.model import PayloadRef, Step, Trace
 from tracer.plain import plain
 from web.view.contexts import Choice, PlanRow
 from web.view.exchange import answer_text
+from web.view.ordering import in_tree_order
 from web.view.panel import Unreadable
-from web.view.waterfall import in_tree_order
 
 #: Steps of the form, and the largest result that an editor holds.
 ROW_LIMIT = 80

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Mapping, Sequence
 
 from tracer import format as fmt
 from tracer.attempts import attempts_in, first_of, in_words
-from tracer.format import Shown
-from tracer.model import Failure, Kind, Status, Step, Trace
+from tracer.format import NOTHING, Shown
+from tracer.model import Kind, Status, Step, Trace
+from web.view.blame import ancestry, red_path
+from web.view.deciding import taken
+from web.view.folding import LONG, Line, lines_of
+from web.view.laid import Laid
+from web.view.looking import MOST_OPEN
+from web.view.minimap import Minimap, minimap
+from web.view.rails import rails
+from web.view.rollup import Totals
 
 #: Rows of one page; a longer trace shows the rows around the chosen step and says so.
-ROW_LIMIT = 150
+ROW_LIMIT = 300
 #: The thinnest bar in percent, so that a short step is still seen.
 _HAIR = 0.7
-#: What a call's cost reads when there is no sum to it; calls that all read the same keep the word.
-_NOTHING_BILLED = ({"free"}, {"not billed"}, {"…"}, {"?"})
+#: Stretches of the critical path that one row shows, and the shortest of them, in percent.
+_PIECES, _LEAST = 8, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the tree. ``rails`` has one letter per level of depth, see ``_rails``."""
+    """One line of the tree: a step, or several of one name in a row. ``rails`` has one letter per level."""
 
     step_id: str
     name: str
@@ -50,6 +58,19 @@ class Row:
     time: Shown
     cost: Shown
     children: int
+    #: Of the model calls inside it.
+    tokens: Shown = NOTHING
+    models: Shown = NOTHING
+    #: Where the run waited for this step itself: (x, width) in percent.
+    critical: tuple[tuple[float, float], ...] = ()
+    #: What a fold holds, or a closed step hides: "p50 31 ms", "12 inside".
+    remark: str = ""
+    #: "3 failed", of a fold.
+    failures: str = ""
+    is_run: bool = False
+    is_open: bool = False
+    #: For the address: the keys that are open once this row is opened, or closed. None where there is nothing to open.
+    toggle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,48 +95,149 @@ class Waterfall:
     before: int = 0
     after: int = 0
     unreached: tuple[Unreached, ...] = ()
+    minimap: Minimap | None = None
+    #: Where one is: the moment at which the chosen step began, in percent.
+    playhead: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What every row of one trace is drawn by."""
+
+    laid: Laid
+    path: tuple[str, ...]
+    attempts: Mapping[str, Sequence[Step]]
+    opened: tuple[str, ...]
 
 
 def waterfall(
-    trace: Trace, *, now_ns: int, around: str = "", limit: int = ROW_LIMIT, whole: Trace | None = None
+    laid: Laid,
+    *,
+    around: str = "",
+    limit: int = ROW_LIMIT,
+    whole: Trace | None = None,
+    opened: Sequence[str] = (),
 ) -> Waterfall:
-    """Lay a trace out as rows in tree order, at most ``limit`` of them around the step ``around``.
+    """A trace as rows in tree order, at most ``limit`` of them around the step ``around``.
 
-    ``whole`` is a completed trace of the same workflow, to tell what this one did not come to.
+    ``whole`` is a completed trace of the same workflow, to tell what this one did not come to. ``opened`` are the keys
+    of what a long trace folds away and a reader has opened, see ``folding``.
     """
-    ordered = in_tree_order(trace.steps)
-    start, end = span_of(trace, now_ns=now_ns)
+    trace, ordered, start, end = laid.trace, laid.ordered, laid.start, laid.end
     path = red_path(trace)
-    red = set(path)
-    families = _families(trace.steps)
-    rails = _rails(ordered, families, red)
-    chosen = next((i for i, (step, _) in enumerate(ordered) if step.step_id == around), 0)
-    first = max(0, min(chosen - limit // 2, len(ordered) - limit))
-    last = min(len(ordered), first + limit)
-    calls = attempts_in(trace.steps)
-    rows = tuple(
-        Row(
-            step_id=step.step_id,
-            name=step.name,
-            badge=_badge(step, calls),
-            kind=step.kind,
-            status=step.status,
-            depth=depth,
-            rails=rails[step.step_id],
-            on_red_path=step.step_id in red,
-            failing_leaf=step.step_id in path[-1:],
-            model=(step.call.model or step.call.model_asked or "") if step.call else "",
-            origin=origin_word(trace, step),
-            effect=step.effect,
-            bar=_bar(step, start, end),
-            time=fmt.shown_duration(step.duration_ns, step.status),
-            cost=rolled_up_cost(step, [] if step.call else _inside(step, families)),
-            children=len(families[step.step_id]),
-        )
-        for step, depth in ordered[first:last]
+    chosen = trace.step(around)
+    kept = {*path, *(ancestry(trace, chosen) if chosen else ())}
+    roots = [step for step, depth in ordered if depth == 0]
+    lines = lines_of(roots, laid.families, kept=kept, opened=opened, is_long=len(ordered) > LONG)
+    first, last = _window(lines, around, limit)
+    drawing = _Drawing(laid, path, attempts_in(trace.steps), tuple(opened))
+    railed = rails(lines, path)
+    rows = tuple(_row(drawing, lines[at], railed[at]) for at in range(first, last))
+    places = {step.step_id: place for place, (step, _) in enumerate(ordered)}
+    shown = (places[rows[0].step_id], places[lines[last - 1].step.step_id]) if rows else (0, 0)
+    return Waterfall(
+        rows,
+        ticks(end - start),
+        before=first,
+        after=len(lines) - last,
+        unreached=unreached(trace, whole) if whole is not None else (),
+        minimap=minimap(ordered, laid.families, start=start, end=end, shown=shown),
+        playhead=round(100 * (chosen.started_ns - start) / (end - start), 2) if chosen else None,
     )
-    missed = unreached(trace, whole) if whole is not None else ()
-    return Waterfall(rows, ticks(end - start), before=first, after=len(ordered) - last, unreached=missed)
+
+
+def _window(lines: Sequence[Line], around: str, limit: int) -> tuple[int, int]:
+    chosen = next((at for at, line in enumerate(lines) if line.step.step_id == around and not line.run), 0)
+    first = max(0, min(chosen - limit // 2, len(lines) - limit))
+    return first, min(len(lines), first + limit)
+
+
+def _row(drawing: _Drawing, line: Line, railed: str) -> Row:
+    if line.run:
+        return _run_row(drawing, line, railed)
+    step = line.step
+    totals = drawing.laid.totals[step.step_id]
+    return Row(
+        step_id=step.step_id,
+        name=step.name,
+        badge=_badge(step, drawing.attempts),
+        kind=step.kind,
+        status=step.status,
+        depth=line.depth,
+        rails=railed,
+        on_red_path=step.step_id in drawing.path,
+        failing_leaf=step.step_id in drawing.path[-1:],
+        model=(step.call.model or step.call.model_asked or "") if step.call else taken(step),
+        origin=origin_word(drawing.laid.trace, step),
+        effect=step.effect,
+        bar=_bar(step, drawing.laid.start, drawing.laid.end),
+        time=fmt.shown_duration(step.duration_ns, step.status),
+        cost=totals.cost,
+        children=len(drawing.laid.families.get(step.step_id, ())),
+        tokens=totals.tokens,
+        models=totals.model,
+        critical=tuple(_pieces(drawing, (step,))),
+        remark=f"{totals.steps - 1:,} inside" if line.key and not line.is_open else "",
+        is_open=line.is_open,
+        toggle=_toggled(drawing.opened, line) if line.key else None,
+    )
+
+
+def _run_row(drawing: _Drawing, line: Line, railed: str) -> Row:
+    """Several steps of one name: how long they took, how many failed, what they cost together."""
+    run, totals = line.run, Totals()
+    for step in reversed(run):
+        totals.add(drawing.laid.totals[step.step_id])
+    took = [step.duration_ns for step in run if step.duration_ns is not None]
+    failed = sum(step.failure is not None for step in run)
+    bars = [_bar(step, drawing.laid.start, drawing.laid.end) for step in run]
+    left, right = min(bar.x for bar in bars), max(bar.x + bar.width for bar in bars)
+    is_calls = run[0].call is not None
+    return Row(
+        step_id=run[0].step_id,
+        name=f"{len(run)} \u00d7 {run[0].name}",
+        badge="",
+        kind=run[0].kind,
+        status="failed" if failed == len(run) else "completed",
+        depth=line.depth,
+        rails=railed,
+        on_red_path=False,
+        failing_leaf=False,
+        model=totals.model.text if is_calls else "",
+        origin="",
+        effect=run[0].effect,
+        bar=Bar(left, round(right - left, 2)),
+        time=Shown(fmt.duration(sum(took)), f"{sum(took):,} ns, all {len(run)} added up") if took else NOTHING,
+        cost=totals.cost,
+        children=len(run),
+        tokens=totals.tokens,
+        models=totals.model,
+        critical=tuple(_pieces(drawing, run)),
+        remark=f"p50 {fmt.duration(int(median(took)))}" if took else "",
+        failures=f"{failed} failed" if failed else "",
+        is_run=True,
+        is_open=line.is_open,
+        toggle=_toggled(drawing.opened, line),
+    )
+
+
+def _pieces(drawing: _Drawing, steps: Sequence[Step]) -> list[tuple[float, float]]:
+    """The stretches that the run waited for these steps, in percent: near ones joined, of many the longest."""
+    start, total = drawing.laid.start, drawing.laid.end - drawing.laid.start
+    joined: list[tuple[float, float]] = []
+    for one, other in sorted(stretch for step in steps for stretch in drawing.laid.critical.get(step.step_id, ())):
+        x, until = 100 * (one - start) / total, 100 * (other - start) / total
+        if joined and x - joined[-1][1] < _LEAST:
+            joined[-1] = (joined[-1][0], until)
+        else:
+            joined.append((x, until))
+    longest = sorted(joined, key=lambda piece: piece[0] - piece[1])[:_PIECES]
+    return [(round(x, 2), round(until - x, 2)) for x, until in sorted(longest) if until - x >= _LEAST]
+
+
+def _toggled(opened: Sequence[str], line: Line) -> str:
+    others = [key for key in opened if key != line.key]
+    return ",".join(others if line.is_open else [*others[-MOST_OPEN + 1 :], line.key])
 
 
 def _badge(step: Step, calls: Mapping[str, Sequence[Step]]) -> str:
@@ -136,83 +258,6 @@ def unreached(trace: Trace, whole: Trace) -> tuple[Unreached, ...]:
         return ()
     after = {step.name: Unreached(step.name, step.kind) for step in path[common + 1 :]}
     return tuple(after.values())
-
-
-def in_tree_order(steps: Sequence[Step]) -> list[tuple[Step, int]]:
-    """Every step with its depth, parents before children, siblings as they began. Orphans count as roots."""
-    known = {step.step_id for step in steps}
-    families = _families(steps)
-    stack = [(step, 0) for step in reversed(steps) if step.parent_id is None or step.parent_id not in known]
-    ordered = []
-    while stack:
-        step, depth = stack.pop()
-        ordered.append((step, depth))
-        stack.extend((child, depth + 1) for child in reversed(families[step.step_id]))
-    return ordered
-
-
-def span_of(trace: Trace, *, now_ns: int) -> tuple[int, int]:
-    """First and last nanosecond: a running trace reaches until now, an interrupted one to its last sign."""
-    if not trace.steps:
-        return trace.summary.started_ns, trace.summary.started_ns + 1
-    start = min(step.started_ns for step in trace.steps)
-    signs = [step.ended_ns or step.started_ns for step in trace.steps]
-    end = max([*signs, now_ns]) if trace.summary.status == "running" else max(signs)
-    return start, max(end, start + 1)
-
-
-def landing(trace: Trace) -> Step | None:
-    """The step that a reader wants to see first: the failing leaf, the one that was running or that asks, or else the
-    root."""
-    path = red_path(trace)
-    if path:
-        return trace.step(path[-1])
-    if trace.summary.status in ("running", "interrupted"):
-        unfinished = [step for step, _ in in_tree_order(trace.steps) if step.ended_ns is None]
-        if unfinished:
-            return unfinished[-1]
-    asked = next((step for step in trace.steps if step.kind == "human" and step.status == "waiting"), None)
-    return asked or trace.root or (trace.steps[0] if trace.steps else None)
-
-
-def red_path(trace: Trace) -> tuple[str, ...]:
-    """Step ids from the root to the deepest step that failed and took the trace with it; empty if it did not fail."""
-    root = trace.root
-    if root is None or root.failure is None:
-        return ()
-    named = trace.step(trace.summary.failed_step_id) if trace.summary.failed_step_id else None
-    return _ancestry(trace, named) if named is not None else _descend(trace, root)
-
-
-def same_failure(outer: Failure, inner: Failure) -> bool:
-    """Whether ``outer`` is ``inner`` passing by, raised from it, or a group that holds it."""
-    if (outer.type, outer.message) == (inner.type, inner.message):
-        return True
-    return any(same_failure(part, inner) for part in (*outer.group, *([outer.cause] if outer.cause else [])))
-
-
-def source_of(trace: Trace, step: Step) -> Step | None:
-    """The child whose failure this step only passed on; None where the step failed by itself."""
-    if step.failure is None:
-        return None
-    for child in reversed(trace.children(step.step_id)):
-        if child.failure is not None and same_failure(step.failure, child.failure):
-            return source_of(trace, child) or child
-    return None
-
-
-def rolled_up_cost(step: Step, inside: Sequence[Step]) -> Shown:
-    """A model call's own cost; on any other step the sum over the calls among the steps ``inside`` it."""
-    if step.call is not None:
-        return fmt.call_cost(step)
-    calls = [one for one in inside if one.call is not None]
-    words = {id(call): fmt.call_cost(call) for call in calls}
-    if calls and {shown.text for shown in words.values()} in _NOTHING_BILLED:
-        return words[id(calls[0])]
-    billed = [call for call in calls if {words[id(call)].text} not in _NOTHING_BILLED[:3]]
-    known = sum(call.call.cost.nusd for call in billed if call.call and call.call.cost)
-    unpriced = sum(1 for call in billed if call.call and call.call.cost is None)
-    return fmt.cost_sum(known, calls=len(calls), unpriced=unpriced)
 
 
 def origin_word(trace: Trace, step: Step) -> str:
@@ -248,66 +293,3 @@ def _bar(step: Step, start: int, end: int) -> Bar:
     first = step.call.first_token_ns if step.call and step.call.streamed else None
     wait = min(width, 100 * first / total) if first is not None else 0.0
     return Bar(round(x, 2), round(min(width, 100 - x), 2), round(wait, 2), open=step.ended_ns is None)
-
-
-def _families(steps: Iterable[Step]) -> dict[str, list[Step]]:
-    families: dict[str, list[Step]] = defaultdict(list)
-    for step in steps:
-        if step.parent_id is not None:
-            families[step.parent_id].append(step)
-    return families
-
-
-def below(steps: Iterable[Step], step: Step) -> list[Step]:
-    """Every step inside this one, at any depth."""
-    return _inside(step, _families(steps))
-
-
-def _inside(step: Step, families: dict[str, list[Step]]) -> list[Step]:
-    found: list[Step] = []
-    stack = list(families.get(step.step_id, ()))
-    while stack:
-        found.append(stack.pop())
-        stack.extend(families.get(found[-1].step_id, ()))
-    return found
-
-
-def _ancestry(trace: Trace, step: Step) -> tuple[str, ...]:
-    by_id = {one.step_id: one for one in trace.steps}
-    path: list[str] = []
-    at: Step | None = step
-    while at is not None and at.step_id not in path:
-        path.append(at.step_id)
-        at = by_id.get(at.parent_id) if at.parent_id else None
-    return tuple(reversed(path))
-
-
-def _descend(trace: Trace, step: Step) -> tuple[str, ...]:
-    leaf = source_of(trace, step)
-    return _ancestry(trace, leaf or step)
-
-
-def _rails(ordered: Sequence[tuple[Step, int]], families: dict[str, list[Step]], red: set[str]) -> dict[str, str]:
-    """The lines left of each name, a letter per level.
-
-    Space is nothing, ``|`` a line passing, ``t`` a branch, ``l`` the last branch. In red: ``R`` passing, ``T`` a branch
-    that ends the red, ``L`` the last one. ``Y`` is a grey branch off a red line.
-    """
-    rails: dict[str, str] = {}
-    below: dict[str, str] = {}
-    red_parents = {step.parent_id for step, _ in ordered if step.step_id in red}
-    passed: set[str] = set()
-    for step, depth in ordered:
-        if depth == 0:
-            rails[step.step_id] = below[step.step_id] = ""
-            continue
-        assert step.parent_id is not None
-        siblings = families[step.parent_id]
-        last = step is siblings[-1]
-        before_red = step.parent_id in red_parents - passed and step.step_id not in red
-        if step.step_id in red:
-            passed.add(step.parent_id)
-        branch = "Y" if before_red else ("L" if last else "T") if step.step_id in red else ("l" if last else "t")
-        rails[step.step_id] = below[step.parent_id] + branch
-        below[step.step_id] = below[step.parent_id] + ("R" if before_red else " " if last else "|")
-    return rails

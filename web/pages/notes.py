@@ -1,0 +1,47 @@
+"""``POST /t/{trace}/s/{step}/notes``: what a reader says of a step, a score or a note, and taking it back."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from tracer.model import Step
+from web.site import CurrentSite, Site
+from web.view.contexts import NoteForm
+from web.view.noting import key_of, note_from
+
+router = APIRouter()
+_PURPOSE = "notes"
+
+
+def form_for(site: Site, step: Step, back: str) -> NoteForm:
+    """The form below a step; ``back`` is the query of the page it stands on."""
+    return NoteForm(f"/t/{step.trace_id}/s/{step.step_id}/notes", site.gate.form_token(_PURPOSE), back)
+
+
+@router.post("/t/{trace_id}/s/{step_id}/notes")
+async def take_note(request: Request, site: CurrentSite, trace_id: str, step_id: str) -> Response:
+    if not site.replays:
+        raise HTTPException(403, "This viewer only reads: start it without --read-only to add scores and notes.")
+    sent = await request.form(max_files=0, max_fields=10)
+    filled = {name: str(value) for name, value in sent.items()}
+    if not site.gate.form_token_holds(_PURPOSE, filled.get("csrf", "")):
+        raise HTTPException(403, "This form is too old: the viewer was restarted. Load the page and send it again.")
+    known = site.store.resolve(trace_id)
+    try:
+        if filled.get("undo"):
+            kind, occurrence, name = key_of(filled["undo"])
+            site.store.remarks.take_back(known, step_id, kind=kind, name=name, occurrence=occurrence)
+        else:
+            note = note_from(
+                filled.get("kind", ""), filled.get("name", ""), filled.get("text", ""), at_ns=time.time_ns()
+            )
+            site.store.remarks.add(known, step_id, note)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    # Back to the very view: only a query is taken from the form, so that it can lead nowhere else.
+    query = filled.get("back", "").partition("?")[2]
+    safe = query if query.isprintable() else ""
+    return RedirectResponse(f"/t/{known}?{safe}#said-of-it" if safe else f"/t/{known}?step={step_id}#said-of-it", 303)
