@@ -8,7 +8,7 @@ from sqlalchemy import Engine, delete, select
 
 from tracer import codec
 from tracer.errors import StoreError
-from tracer.records import Note
+from tracer.model import Note
 from tracer.store import engine as engines
 from tracer.store.statements import upsert
 from tracer.store.tables import notes, steps

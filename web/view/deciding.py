@@ -150,7 +150,9 @@ def _facts(decision: Decision) -> Iterator[Shown]:
     if decision.confidence_from:
         yield Shown(f"confidence from {one_line(decision.confidence_from, 60)}", "where the number comes from")
     for target, state in list(decision.breakers.items())[:_CANDIDATES]:
-        yield Shown(f"breaker of {one_line(target, 60)} {state}", "as it was asked", "" if state == "closed" else "warn")
+        yield Shown(
+            f"breaker of {one_line(target, 60)} {state}", "as it was asked", "" if state == "closed" else "warn"
+        )
     if decision.attempts:
         retries = f", {fmt.plural(decision.retries, 'retry')}" if decision.retries else ""
         yield Shown(f"{fmt.plural(decision.attempts, 'attempt')}{retries}", "calls that were made")
