@@ -300,7 +300,7 @@ class TestTheWalk:
         before = page.locator(".walk .where").inner_text()
         page.keyboard.press("ArrowLeft")
         expect(page.locator(".walk .where")).not_to_have_text(before)
-        expect(page.locator("details.facets")).to_have_attribute("open", "")
+        expect(page.locator("details.particulars")).to_have_attribute("open", "")
         assert page.evaluate("document.querySelector('#panel').scrollTop") == 120
 
     def test_a_note_is_written_and_shown_where_one_was(self, page: Page, recorded) -> None:

@@ -241,7 +241,7 @@ class TestTracePage:
         assert panel.classed("error")[0].all("h3")[0].text.startswith("JSONDecodeError")
         assert "found = json.loads(answer)" in panel.classed("at")[0].text
         order = [node.attrs.get("class") for node in panel.classed("step")[0].children if isinstance(node, Node)]
-        assert order.index("error") < order.index("facts") < order.index("payload") < order.index("facets")
+        assert order.index("error") < order.index("facts") < order.index("payload") < order.index("particulars")
         assert "{intent: card_lost" in panel.text
 
     def test_the_way_to_the_failure_is_marked_and_the_rest_is_not(self, seeded: Seeded) -> None:

@@ -37,6 +37,8 @@ DECODE_LIMIT = 4_000_000
 _TELLING = 24
 _OTHERS = 6
 _CHANGES = 30
+#: One part in so many of the run is worth saying.
+_WORTH_SAYING = 100
 _ORIGIN_TITLES = {
     "RECORDED": "served from the record, nothing ran",
     "RE-RUN": "ran again",
@@ -147,7 +149,7 @@ def _facts(laid: Laid, step: Step) -> Iterator[Shown]:
             f"attempt {step.occurrence + 1}", f"call number {step.occurrence + 1} of this name under its parent"
         )
     waited_ns = sum(until - since for since, until in laid.critical.get(step.step_id, ()))
-    if waited_ns and step.parent_id is not None:
+    if step.parent_id is not None and waited_ns * _WORTH_SAYING > laid.end - laid.start:
         yield Shown(
             f"{fmt.duration(waited_ns)} of the critical path", "so long the whole run waited for this step itself"
         )
@@ -168,7 +170,7 @@ def _facts_below(laid: Laid, step: Step) -> Iterator[Shown]:
     if not totals.calls or step.ended_ns is None:
         return
     if totals.calls > 1:
-        yield Shown(fmt.plural(totals.calls, "model call"))
+        yield Shown(fmt.plural(totals.calls, "model call"), "inside this step")
     yield Shown(f"{totals.read or 0:,} in / {totals.written or 0:,} out", "tokens of all model calls inside this step")
     cost = totals.cost
     yield Shown(cost.text, f"all model calls inside this step: {cost.title}", cost.tone)
