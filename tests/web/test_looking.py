@@ -22,6 +22,7 @@ from web.view.laid import laid_out
 from web.view.looking import MOST_OPEN, Looking
 from web.view.minimap import FROM, HEIGHT, WIDTH, minimap
 from web.view.ordering import families_of, in_tree_order
+from web.view.rails import MOST
 from web.view.rollup import totals_of
 from web.view.stepping import stepping
 from web.view.waterfall import waterfall
@@ -153,6 +154,14 @@ class TestFolding:
         opened = waterfall(laid_out(trace, now_ns=0), opened=(row.toggle,))
         assert opened.rows[1].toggle == ""
         assert len(opened.rows) == 22
+
+
+class TestVeryDeepTraces:
+    def test_are_laid_out_within_bounds_even_at_their_deepest_step(self) -> None:
+        deep = trace_of(*(step(str(n), str(n - 1) if n else None, start=n, end=9_000 - n) for n in range(3_000)))
+        shown = waterfall(laid_out(deep, now_ns=0), around="2999")
+        assert shown.rows[-1].step_id == "2999"
+        assert max(len(row.rails) for row in shown.rows) == MOST
 
 
 class TestRollups:

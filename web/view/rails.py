@@ -6,9 +6,12 @@ from typing import Collection, Sequence
 
 from web.view.folding import Line
 
+#: Levels that are drawn; of what lies deeper the nearest ones.
+MOST = 24
+
 
 def rails(lines: Sequence[Line], red: Collection[str]) -> list[str]:
-    """One word per line.
+    """One word per line, of at most MOST letters.
 
     Space is nothing, ``|`` a line passing, ``t`` a branch, ``l`` the last branch. In red: ``R`` passing, ``T`` a branch
     that ends the red, ``L`` the last one. ``Y`` is a grey branch off a red line.
@@ -29,7 +32,7 @@ def rails(lines: Sequence[Line], red: Collection[str]) -> list[str]:
         if is_red:
             passed.add(parent)
         branch = "Y" if before_red else ("L" if line.last else "T") if is_red else ("l" if line.last else "t")
-        found.append(before + branch)
+        found.append((before + branch)[-MOST:])
         if not line.run:
-            below[line.step.step_id] = before + ("R" if before_red else " " if line.last else "|")
+            below[line.step.step_id] = (before + ("R" if before_red else " " if line.last else "|"))[-MOST:]
     return found
