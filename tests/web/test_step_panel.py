@@ -113,6 +113,26 @@ class TestDecisions:
         assert isinstance(taken(router), str)
 
 
+class TestRetries:
+    def test_of_a_client_are_one_call_with_each_attempt_its_wait_and_what_came(self, shelf: Store) -> None:
+        told = Story("w")
+        first = told.begin("chat", kind="llm", input={"model": "m"}, model="m")
+        told.now_ns += 80 * MS
+        told.end(first, "refused", call={"provider": "openai", "model": "m", "status_code": 429})
+        told.now_ns += 500 * MS
+        tags = {"retry_of": first.hex, "attempt": 2, "after": 429}
+        again = told.begin("chat", kind="llm", input={"model": "m"}, model="m", tags=tags)
+        told.end(again, "fine", call={"provider": "openai", "model": "m", "status_code": 200})
+        other = told.call("m")
+        trace_id = kept(shelf, told.finish())
+        for step in (first, again):
+            (section,) = page(shelf, f"/t/{trace_id}?step={step.hex}").classed("decided")
+            assert section.classed("lead")[0].text == "One call, 2 attempts: 429, 200"
+            rows = [[cell.text for cell in row.all("td")] for row in section.all("tbody")[0].all("tr")]
+            assert [(row[0], row[3], row[5]) for row in rows] == [("1", "", "HTTP 429"), ("2", "500 ms", "HTTP 200")]
+        assert not page(shelf, f"/t/{trace_id}?step={other.hex}").classed("decided")
+
+
 class TestTheRhythmOfAStream:
     def test_is_drawn_with_a_stroke_for_each_piece_and_said_in_words(self) -> None:
         chunks = tuple(Chunk(at * MS, b"x") for at in (100, 110, 120, 500, 510))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 
 from tracer import format as fmt
+from tracer.attempts import attempts_in, first_of
+from tracer.attempts import in_words as of_attempts
 from tracer.decisions import TRY, Decision, decision_in
 from tracer.format import Shown
 from tracer.model import Status, Step, Trace
@@ -54,6 +56,8 @@ def decided(trace: Trace, step: Step, *, base: str) -> Decided | None:
     """The decision of a step, or None where it took none."""
     decision = decision_of(step)
     tries = tuple(_tries(trace, step, base))
+    if decision is None and step.call is not None:
+        return _retried(trace, step, base)
     if decision is None:
         return Decided("", (), tries) if tries else None
     return Decided(in_words(decision), tuple(_facts(decision)), tries)
@@ -180,6 +184,33 @@ def _tries(trace: Trace, step: Step, base: str) -> Iterator[Tried]:
             verdict=one_line(", ".join(filter(None, parts)), 80),
             why=one_line(str(told.get("why", "")) or _raised(child), 200),
         )
+
+
+def _retried(trace: Trace, step: Step, base: str) -> Decided | None:
+    """All attempts of a call that its client made several times; None for a call that was made once."""
+    attempts = attempts_in(trace.steps).get(first_of(step) or step.step_id, ())
+    if not attempts:
+        return None
+    tries = []
+    before: Step | None = None
+    for number, one in enumerate(attempts, 1):
+        call = one.call
+        answered = f"HTTP {call.status_code}" if call is not None and call.status_code else ""
+        rested_ns = one.started_ns - before.ended_ns if before is not None and before.ended_ns is not None else 0
+        tries.append(
+            Tried(
+                number=str(number),
+                target=one_line((call and (call.model or call.model_asked)) or one.name, 80),
+                href=f"{base}step={one.step_id}",
+                status=one.status,
+                waited=fmt.duration(rested_ns) if rested_ns > 0 else "",
+                time=fmt.shown_duration(one.duration_ns, one.status),
+                verdict=answered,
+                why=_raised(one),
+            )
+        )
+        before = one
+    return Decided(f"One call, {of_attempts(attempts)}", (), tuple(tries))
 
 
 def _raised(step: Step) -> str:
