@@ -28,7 +28,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for times in ({}, {}, {"limited": 1}, {"limited": 2}, {"limited": 9, "steady": 9}):
         try:
             routing.support(times)
-        except Exception:  # noqa: BLE001, S112 - the last one is to fail
+        except Exception:  # noqa: BLE001 - the last one is to fail
             continue
     assert routing.breaks(routing.Clock()) == ("open", "closed")
     assert tracer.flush()
@@ -178,6 +178,6 @@ class TestWhatIsKeptForAMoment:
         def fails() -> int:
             raise OSError
 
-        with pytest.raises(OSError):  # noqa: PT011 - any will do
+        with pytest.raises(OSError):
             recent.get("a", fails)
         assert recent.get("a", lambda: 3) == 3

@@ -1,4 +1,4 @@
-"""``/routes``: what the steps that decide came to, and what became of breakers. Read from tags: no payload is opened."""
+"""``/routes``: what steps that decide came to, and what became of breakers. Read from tags: no payload is opened."""
 
 from __future__ import annotations
 

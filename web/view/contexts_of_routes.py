@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracer.format import Shown
-from web.view.contexts import Chrome, Choice, Link
+from web.view.contexts import Choice, Chrome, Link
 from web.view.health import Health
 
 
@@ -132,6 +132,7 @@ class RoleCard:
 class CanariesPage:
     chrome: Chrome
     sentence: str
+    periods: tuple[tuple[Link, bool], ...]
     roles: tuple[RoleCard, ...]
     #: Roles that traces speak of and that are not in this store.
     elsewhere: tuple[RoleCard, ...]

@@ -31,7 +31,7 @@ def breaker_card(one: Known, changes: Sequence[Transition], *, from_ns: int, to_
         name=one.name,
         state=one.state if one.state in _STATES else "closed",
         facts=tuple(_facts(one, to_ns)),
-        stretches=tuple(_stretches(one, newest, from_ns, to_ns)),
+        stretches=tuple(_stretches(one, newest, (from_ns, to_ns))),
         ticks=tuple(_ticks(from_ns, to_ns)),
         changes=tuple(_row(change, to_ns) for change in reversed(newest)),
         more=f"and {fmt.plural(left, 'earlier change')}" if left else "",
@@ -53,28 +53,29 @@ def _facts(one: Known, now_ns: int) -> Iterator[Shown]:
         yield Shown(one_line(one.last_error, 120), "why it opened last", "bad" if one.state == "open" else "")
 
 
-def _stretches(one: Known, changes: Sequence[Transition], from_ns: int, to_ns: int) -> Iterator[Stretch]:
+def _stretches(one: Known, changes: Sequence[Transition], frame_ns: tuple[int, int]) -> Iterator[Stretch]:
+    from_ns, to_ns = frame_ns
     if not changes:
         # it changed before this period, or where nothing records: all that is known is what it is
         began = max(from_ns, one.since_ns)
         if began > from_ns:
-            yield _stretch("", from_ns, began, from_ns, to_ns, "not known")
-        yield _stretch(one.state, began, to_ns, from_ns, to_ns, one.state)
+            yield _stretch("", (from_ns, began), frame_ns, "not known")
+        yield _stretch(one.state, (began, to_ns), frame_ns, one.state)
         return
     first = changes[0]
     if first.at_ns > from_ns:
-        yield _stretch(first.was, from_ns, first.at_ns, from_ns, to_ns, first.was)
+        yield _stretch(first.was, (from_ns, first.at_ns), frame_ns, first.was)
     for change, end_ns in zip(changes, [*(each.at_ns for each in changes[1:]), to_ns], strict=True):
         why = f": {one_line(change.reason, 120)}" if change.reason else ""
         title = f"{change.now} for {fmt.duration(end_ns - change.at_ns)} from {fmt.exact_time(change.at_ns)}{why}"
-        yield _stretch(change.now, change.at_ns, end_ns, from_ns, to_ns, title, _href(change))
+        yield _stretch(change.now, (change.at_ns, end_ns), frame_ns, title, _href(change))
 
 
-def _stretch(  # noqa: PLR0913 - a rectangle, and what it says
-    state: str, begin_ns: int, end_ns: int, from_ns: int, to_ns: int, title: str, href: str = ""
-) -> Stretch:
+def _stretch(state: str, time_ns: tuple[int, int], frame_ns: tuple[int, int], title: str, href: str = "") -> Stretch:
+    """A state from one time to another, within the frame."""
+    from_ns, to_ns = frame_ns
     whole = max(1, to_ns - from_ns)
-    x, end = (WIDE * (min(max(at, from_ns), to_ns) - from_ns) / whole for at in (begin_ns, end_ns))
+    x, end = (WIDE * (min(max(at, from_ns), to_ns) - from_ns) / whole for at in time_ns)
     least = 0.0 if state == "closed" else _LEAST
     width = max(end - x, least)
     return Stretch(
