@@ -209,8 +209,9 @@ class Tuned:
     slider: tuple[str, str, str]
     recommended: str
     recommended_href: str
-    gap: str
-    command: str
+    #: What nobody saw and how to see it, where there is such a gap.
+    gap: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,21 +229,32 @@ class ThresholdsPage:
     roles: tuple[Choice, ...]
     csrf: str
     refused: str = ""
-    applied: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
+    """A setting in force; ``source`` is who said so."""
+
     name: str
     value: str
     source: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Some facts under a heading; ``problem`` is what is wrong with all of them."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthPage:
     chrome: Chrome
-    verdict: str
-    is_well: bool
+    #: How recording fares; None for a store whose recording processes are not known here.
     recording: Health | None
-    sections: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    totals: tuple[tuple[str, str, str], ...]
+    sections: tuple[Section, ...]
     settings: tuple[SettingRow, ...]

@@ -1,0 +1,113 @@
+"""The page of health: what is recorded, what the store holds, and where each setting came from."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import fields
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+import tracer
+from tests.tracer import test_outage
+from tests.tracer.test_outage import Gate
+from tests.web import routing
+from tests.web.conftest import viewer
+from tests.web.html import read
+from tracer import Keep, recorder
+from tracer.config import Config, from_environment, sources
+from tracer.store.tables import REVISION
+from web import create_app
+from web.view.settings import words
+
+gate = test_outage.gate
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setenv("PLAYHEAD_SAMPLE_RATE", "1")
+    url = f"sqlite:///{tmp_path / 'playhead.db'}"
+    tracer.configure(database_url=url, home=tmp_path)
+    routing.support({})
+    assert tracer.flush()
+    with viewer(create_app(url)) as opened:
+        yield opened
+    tracer.shutdown()
+    recorder._overrides.clear()
+
+
+class TestThePage:
+    def test_says_what_was_written_and_that_nothing_was_refused(self, client):
+        page = read(client.get("/health").text)
+        assert "All is well" in page.text
+        told = client.get("/health.json").json()
+        assert told["recording"]["refused_traces"] == 0
+        assert told["recording"]["written_events"] > 0
+        assert f"events written {told['recording']['written_events']}" in page.classed("big")[0].text
+
+    def test_says_what_the_store_holds_and_whether_its_schema_is_ours(self, client):
+        page = read(client.get("/health").text).text
+        assert f"revision {REVISION}, that of this program" in page
+        assert client.get("/health.json").json()["store"]["traces"] == 1
+
+    def test_says_so_where_the_schema_is_another_ones(self, client, tmp_path):
+        with closing(sqlite3.connect(tmp_path / "playhead.db", isolation_level=None)) as other:
+            other.execute("UPDATE alembic_version SET version_num = '9999'")
+        assert f"revision 9999, this program's is {REVISION}" in read(client.get("/health").text).text
+
+    def test_lists_every_setting_with_who_said_so(self, client):
+        told = client.get("/health.json").json()["settings"]
+        assert set(told) == {each.name for each in fields(Config)}
+        assert told["home"]["source"] == "configure()"
+        assert told["sample"] == {"value": "100 % of the traces", "source": "PLAYHEAD_SAMPLE_RATE"}
+        assert told["capture"] == {"value": "everything", "source": "default"}
+        rows = [row.text for row in read(client.get("/health").text).all("table")[-1].all("tr")]
+        assert "sample 100 % of the traces PLAYHEAD_SAMPLE_RATE" in rows
+
+    def test_says_whether_anything_may_be_run(self, client, tmp_path):
+        assert "replays and changes allowed" in read(client.get("/health").text).text
+        with viewer(create_app(str(tmp_path / "playhead.db"), replays=False)) as only_reads:
+            assert "refused: started with --read-only" in read(only_reads.get("/health").text).text
+
+    def test_outlives_a_store_that_is_away(self, gate: tuple[Gate, str]) -> None:
+        server, url = gate
+        with viewer(create_app(url)) as away:
+            server.shut()
+            answer = away.get("/health")
+            assert answer.status_code == 503
+            assert "check that the server runs" in answer.text
+            assert "Settings" in answer.text
+
+
+class TestWhereASettingComesFrom:
+    def test_is_known_of_every_setting(self):
+        assert set(sources({})) == {each.name for each in fields(Config)}
+        assert set(sources({}).values()) == {"default"}
+
+    def test_is_configure_before_the_environment(self):
+        env = {"PLAYHEAD_STRICT": "1", "PLAYHEAD_KEEP_RATE": "0.5"}
+        found = sources(env, strict=False)
+        assert (found["strict"], found["keep"], found["sample"]) == ("configure()", "PLAYHEAD_KEEP_RATE", "default")
+
+    def test_of_an_empty_variable_is_the_default(self):
+        assert sources({"PLAYHEAD_SAMPLE_RATE": " "})["sample"] == "default"
+        assert from_environment({"PLAYHEAD_SAMPLE_RATE": " "}).sample == 1.0
+
+    def test_of_the_home_is_the_database_where_it_lies_beside_it(self, tmp_path):
+        env = {"PLAYHEAD_DATABASE_URL": str(tmp_path / "x.db")}
+        assert sources(env)["home"] == "the database's folder"
+        assert from_environment(env).home == tmp_path
+        assert sources({"PLAYHEAD_DATABASE_URL": "postgresql://db/x"})["home"] == "default"
+
+
+class TestASettingInWords:
+    def test_shows_no_password_and_no_pattern_of_redaction(self):
+        assert "secret" not in words("database_url", "postgresql://ann:secret@db/x")
+        assert words("redact", (("mine", "s3cret-\\d+"),)) == "1 rule beside the built-in ones"
+
+    def test_says_which_traces_stay(self):
+        assert words("keep", Keep()) == "every trace"
+        assert words("keep", Keep(0.1, slow_s=5)) == "10 % of those that ended well; all others; all slower than 5 s"
