@@ -3,73 +3,83 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import fields
-from pathlib import Path
 from typing import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 
 import tracer
+from tests import recording
+from tests.recording import Project
 from tests.tracer import test_outage
 from tests.tracer.test_outage import Gate
 from tests.web import routing
 from tests.web.conftest import viewer
 from tests.web.html import read
-from tracer import Keep, recorder
+from tracer import Keep
 from tracer.config import Config, from_environment, sources
 from tracer.store.tables import REVISION
 from web import create_app
 from web.view.settings import words
 
+project = recording.project
 gate = test_outage.gate
 
 
 @pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def client(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     monkeypatch.setenv("PLAYHEAD_SAMPLE_RATE", "1")
-    url = f"sqlite:///{tmp_path / 'playhead.db'}"
-    tracer.configure(database_url=url, home=tmp_path)
+    tracer.configure(strict=True)
     routing.support({})
     assert tracer.flush()
-    with viewer(create_app(url)) as opened:
+    with viewer(create_app(str(project.home / "playhead.db"))) as opened:
         yield opened
-    tracer.shutdown()
-    recorder._overrides.clear()
+
+
+def eventually(client: TestClient, name: str) -> int:
+    """A count of recording, once the process has told it."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if found := client.get("/health.json").json()["recording"][name]:
+            return int(found)
+        time.sleep(0.05)
+    return 0
 
 
 class TestThePage:
     def test_says_what_was_written_and_that_nothing_was_refused(self, client):
+        written = eventually(client, "written_events")
+        assert written > 0
         page = read(client.get("/health").text)
         assert "All is well" in page.text
-        told = client.get("/health.json").json()
-        assert told["recording"]["refused_traces"] == 0
-        assert told["recording"]["written_events"] > 0
-        assert f"events written {told['recording']['written_events']}" in page.classed("big")[0].text
+        assert f"events written {written}" in page.classed("big")[0].text
+        assert client.get("/health.json").json()["recording"]["refused_traces"] == 0
 
     def test_says_what_the_store_holds_and_whether_its_schema_is_ours(self, client):
         page = read(client.get("/health").text).text
         assert f"revision {REVISION}, that of this program" in page
         assert client.get("/health.json").json()["store"]["traces"] == 1
 
-    def test_says_so_where_the_schema_is_another_ones(self, client, tmp_path):
-        with closing(sqlite3.connect(tmp_path / "playhead.db", isolation_level=None)) as other:
+    def test_says_so_where_the_schema_is_another_ones(self, client, project):
+        with closing(sqlite3.connect(project.home / "playhead.db", isolation_level=None)) as other:
             other.execute("UPDATE alembic_version SET version_num = '9999'")
         assert f"revision 9999, this program's is {REVISION}" in read(client.get("/health").text).text
 
     def test_lists_every_setting_with_who_said_so(self, client):
         told = client.get("/health.json").json()["settings"]
         assert set(told) == {each.name for each in fields(Config)}
-        assert told["home"]["source"] == "configure()"
+        assert (told["strict"]["source"], told["home"]["source"]) == ("configure()", "PLAYHEAD_HOME")
         assert told["sample"] == {"value": "100 % of the traces", "source": "PLAYHEAD_SAMPLE_RATE"}
         assert told["capture"] == {"value": "everything", "source": "default"}
         rows = [row.text for row in read(client.get("/health").text).all("table")[-1].all("tr")]
         assert "sample 100 % of the traces PLAYHEAD_SAMPLE_RATE" in rows
 
-    def test_says_whether_anything_may_be_run(self, client, tmp_path):
+    def test_says_whether_anything_may_be_run(self, client, project):
         assert "replays and changes allowed" in read(client.get("/health").text).text
-        with viewer(create_app(str(tmp_path / "playhead.db"), replays=False)) as only_reads:
+        with viewer(create_app(str(project.home / "playhead.db"), replays=False)) as only_reads:
             assert "refused: started with --read-only" in read(only_reads.get("/health").text).text
 
     def test_outlives_a_store_that_is_away(self, gate: tuple[Gate, str]) -> None:

@@ -93,7 +93,7 @@ class TestABreaker:
 
     def test_is_drawn_as_a_line_whose_stretches_lead_to_the_traces(self, client):
         (line,) = card(client, routing.BREAKER).classed("line")
-        assert [rect.attrs["class"] for rect in line.all("rect")] == ["closed", "open", "half-open", "closed"]
+        assert [rect.attrs["class"] for rect in line.all("rect")] == ["closed", "closed", "open", "half-open"]
         for link in line.all("a"):
             assert client.get(link.attrs["href"]).status_code == 200
 
@@ -125,8 +125,8 @@ class TestATimeline:
         one = breaker_card(Known("x", "closed", 700, trips=1), changes, from_ns=0, to_ns=1000)
         assert [(part.state, part.x, part.width) for part in one.stretches] == [
             ("closed", 0.0, 400.0),
-            ("open", 400.0, 300.0),
             ("closed", 700.0, 300.0),
+            ("open", 400.0, 300.0),
         ]
 
     def test_shows_the_shortest_trip_and_stays_within_its_frame(self):

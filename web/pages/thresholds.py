@@ -37,9 +37,10 @@ from web.view.tuning import at, start, tuned_view
 
 router = APIRouter()
 _PURPOSE = "thresholds"
-#: Cascades are looked for in traces this young; a curve is counted over so many of their newest runs.
+#: Cascades are looked for in traces this young.
 _SINCE = "30d"
-_RUNS = 1_000
+#: Over how many of the newest runs a curve may be counted: each takes some milliseconds, as all of it is read.
+RUNS = ("500", "2000", "10000")
 #: In so many traces scores are looked for.
 _SAMPLE = 10
 
@@ -54,17 +55,19 @@ class Asked:
     goal: str = "floor"
     value: str = ""
     accept: str = ""
+    runs: str = RUNS[0]
 
     @classmethod
     def of(cls, values: Mapping[str, str]) -> Asked:
         goal = "budget" if values.get("goal") == "budget" else "floor"
         rest = {name: values.get(name, "").strip() for name in ("workflow", "step", "scorer", "value", "accept")}
-        return cls(goal=goal, **rest)
+        runs = values.get("runs", "")
+        return cls(goal=goal, runs=runs if runs in RUNS else RUNS[0], **rest)
 
     @property
     def kept(self) -> tuple[tuple[str, str], ...]:
         """All but the threshold, as every link and form carries it."""
-        names = ("workflow", "step", "scorer", "goal", "value")
+        names = ("workflow", "step", "scorer", "goal", "value", "runs")
         return tuple((name, getattr(self, name)) for name in names if getattr(self, name))
 
     def number(self, name: str) -> float | None:
@@ -78,6 +81,7 @@ class Asked:
     @property
     def command(self) -> str:
         words = ["playhead", "tune", "--workflow", self.workflow, "--step", self.step, "--scorer", self.scorer]
+        words += ["--limit", self.runs]
         if self.number("value") is not None:
             words += [f"--{self.goal}", self.value]
         return shlex.join(words)
@@ -158,10 +162,10 @@ def _find(site: Site, asked: Asked) -> _Found:
     if ":" in asked.scorer and not asked.scorer.startswith("label:"):
         problem = f"{asked.scorer} is code, which no page runs. On a terminal: {asked.command}"
         return _Found(asked, cascades, scorers, None, None, problem)
-    key = ("tuned", asked.workflow, asked.step, asked.scorer)
+    key, runs = ("tuned", asked.workflow, asked.step, asked.scorer, asked.runs), int(asked.runs)
     try:
         told = site.recent.get(
-            key, lambda: tune(asked.workflow, asked.step, scorer=asked.scorer, limit=_RUNS, store=site.store)
+            key, lambda: tune(asked.workflow, asked.step, scorer=asked.scorer, limit=runs, store=site.store)
         )
     except TuningError as error:
         return _Found(asked, cascades, scorers, None, None, sentence(str(error)))
@@ -227,6 +231,7 @@ def _page(request: Request, site: Site, found: _Found, *, status: int = 200) -> 
             for goal, label in (("floor", "quality at least"), ("budget", "dollars a run at most"))
         ),
         goal_value=asked.value,
+        runs=tuple(Choice(runs, f"{int(runs):,}", runs == asked.runs) for runs in RUNS),
         tuned=view,
         problem=found.problem,
         roles=_roles(site) if told is not None else (),
@@ -256,10 +261,9 @@ def _sentence(found: _Found) -> str:
         if not found.cascades:
             return f"No cascade in the traces of the last {_SINCE.removesuffix('d')} days."
         return "Choose a cascade, and what an answer is scored by."
-    most = f", the newest {_RUNS:,} at most" if found.told.curve.runs + sum(found.told.left.values()) >= _RUNS else ""
-    return (
-        f"What each threshold of {found.told.workflow}/{found.told.step} would have come to{most}; intervals of 95 %."
-    )
+    told, runs = found.told, int(found.asked.runs)
+    most = f", by its newest {runs:,} runs" if told.curve.runs + sum(told.left.values()) >= runs else ""
+    return f"What each threshold of {told.workflow}/{told.step} would have come to{most}; intervals of 95 %."
 
 
 def _plain(found: _Found) -> dict[str, Any]:

@@ -118,6 +118,8 @@ class RoleCard:
     arms: tuple[ArmRow, ...]
     counted: str
     is_bad: bool
+    #: Whether enough came of both arms to tell.
+    is_ready: bool
     verdict: str
     changes: tuple[RoleChange, ...]
     command: str
@@ -224,6 +226,7 @@ class ThresholdsPage:
     scorers: tuple[Choice, ...]
     goals: tuple[Choice, ...]
     goal_value: str
+    runs: tuple[Choice, ...]
     tuned: Tuned | None
     problem: str
     roles: tuple[Choice, ...]

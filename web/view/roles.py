@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping
 
 from router.errors import RegistryError
 from router.registry.entry import Arm, Change, Entry, Role
-from router.registry.policy import RATES, Tally, Verdict
+from router.registry.policy import RATES, Guard, Tally, Verdict
 from tracer import format as fmt
 from web.view.contexts_of_routes import ArmRow, RoleCard, RoleChange
 from web.view.routing import rate
@@ -36,6 +36,7 @@ def role_card(  # noqa: PLR0913 - a role, what came of it, and how its form was 
         arms=tuple(_arms(role, counted)),
         counted=f"Traces of the last {period}" + (", from the last change on." if since_change else "."),
         is_bad=verdict is not None and verdict.action == "rollback",
+        is_ready=verdict is not None and min(each.n for each in counted.values()) >= Guard().at_least,
         verdict="" if verdict is None else _told(verdict),
         changes=tuple(_changes(entry.changes, now_ns)),
         command=f"playhead roles check {shlex.quote(name)}" if role.canary else f"playhead roles history {name}",
@@ -56,6 +57,7 @@ def strange_card(name: str, targets: Mapping[str, str], counted: Mapping[str, Ta
         ),
         counted=f"Traces of the last {period}.",
         is_bad=False,
+        is_ready=False,
         verdict="",
         changes=(),
         command=f"playhead roles check {shlex.quote(name)} --file roles.toml",
@@ -72,7 +74,7 @@ def seen_of(role: Role) -> str:
 
 
 def _arms(role: Role, counted: Mapping[str, Tally]) -> Iterator[ArmRow]:
-    production = "" if role.canary is None else f"{100 - role.share:g} %"
+    production = "all" if role.canary is None else f"{100 - role.share:g} %"
     yield _arm("production", role.production.target, _settings(role.production), production, counted["production"])
     if role.canary is not None:
         canary = role.canary
@@ -81,7 +83,7 @@ def _arms(role: Role, counted: Mapping[str, Tally]) -> Iterator[ArmRow]:
 
 def _arm(arm: str, target: str, settings: str, share: str, tally: Tally) -> ArmRow:
     rates = tuple(rate(getattr(tally, name), tally.n) for name in RATES)
-    return ArmRow(arm, target, settings, share or "all", f"{tally.n:,}", rates)
+    return ArmRow(arm, target, settings, share, f"{tally.n:,}", rates)
 
 
 def _settings(arm: Arm) -> str:

@@ -31,7 +31,8 @@ def breaker_card(one: Known, changes: Sequence[Transition], *, from_ns: int, to_
         name=one.name,
         state=one.state if one.state in _STATES else "closed",
         facts=tuple(_facts(one, to_ns)),
-        stretches=tuple(_stretches(one, newest, (from_ns, to_ns))),
+        # what is closed lies below: a trip that is widened to be seen must not be painted over
+        stretches=tuple(sorted(_stretches(one, newest, (from_ns, to_ns)), key=lambda part: part.state != "closed")),
         ticks=tuple(_ticks(from_ns, to_ns)),
         changes=tuple(_row(change, to_ns) for change in reversed(newest)),
         more=f"and {fmt.plural(left, 'earlier change')}" if left else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Callable, Iterator, Sequence
 from urllib.parse import urlencode
 
@@ -128,7 +129,7 @@ def _end(found: Curve) -> float:
 
 def drawing(found: Curve, accept: float, recommended: Point | None) -> Drawing:
     """Quality above cost, over thresholds from cheap alone to one that accepts nothing."""
-    end = _end(found)
+    end, runs = _end(found), _runs_priced(found.points)
     marks = [(_x(value, end), "in force", "force") for value in found.current[:1]]
     if recommended is not None:
         marks.append((_x(recommended.accept, end), "recommended", "taken"))
@@ -136,7 +137,7 @@ def drawing(found: Curve, accept: float, recommended: Point | None) -> Drawing:
         line
         for line in (
             _frame(found.points, "quality", lambda point: point.quality, _FRAMES[0], _percent_tick),
-            _frame(found.points, "cost of a run", lambda point: point.cost, _FRAMES[1], _dollar_tick),
+            _frame(found.points, _cost_name(runs), lambda point: point.cost, _FRAMES[1], _dollar_ticks(runs)),
         )
         if line is not None
     )
@@ -149,7 +150,7 @@ def drawing(found: Curve, accept: float, recommended: Point | None) -> Drawing:
         label=_label(found),
         frames=frames,
         unknown=unknown,
-        ticks=tuple((_x(end * step / 5, end), f"{end * step / 5:.2g}") for step in range(6)),
+        ticks=tuple((_x(value, end), f"{value:g}") for value in _even(end)),
         marks=tuple(marks),
         cursor=_x(accept, end),
     )
@@ -244,5 +245,24 @@ def _percent_tick(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def _dollar_tick(nusd: float) -> str:
-    return fmt.dollars(round(nusd))
+def _dollar_ticks(runs: int) -> Callable[[float], str]:
+    return lambda nusd: fmt.dollars(round(nusd * runs))
+
+
+def _cost_name(runs: int) -> str:
+    return "cost of a run" if runs == 1 else f"cost of {runs:,} runs"
+
+
+def _runs_priced(points: Sequence[Point]) -> int:
+    """Of how many runs the costs are drawn, so that their figures stay short."""
+    most_nusd = max((point.cost.value or 0.0 for point in points), default=0.0)
+    return 1 if most_nusd >= 1e6 or not most_nusd else 1_000 if most_nusd >= 1e3 else 1_000_000
+
+
+def _even(end: float) -> list[float]:
+    """Some four to eight round numbers from 0 to the end."""
+    if end <= 0:
+        return [0.0]
+    power = 10.0 ** math.floor(math.log10(end / 4))
+    step = max(round(power * times, 12) for times in (1, 2, 2.5, 5) if power * times <= end / 4)
+    return [round(step * at_index, 12) for at_index in range(int(end / step + 1e-9) + 1)]
