@@ -32,7 +32,7 @@ gate = test_outage.gate
 @pytest.fixture
 def client(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     monkeypatch.setenv("PLAYHEAD_SAMPLE_RATE", "1")
-    tracer.configure(strict=True)
+    tracer.configure(keep=1.0)
     routing.support({})
     assert tracer.flush()
     with viewer(create_app(str(project.home / "playhead.db"))) as opened:
@@ -71,7 +71,7 @@ class TestThePage:
     def test_lists_every_setting_with_who_said_so(self, client):
         told = client.get("/health.json").json()["settings"]
         assert set(told) == {each.name for each in fields(Config)}
-        assert (told["strict"]["source"], told["home"]["source"]) == ("configure()", "PLAYHEAD_HOME")
+        assert (told["keep"]["source"], told["home"]["source"]) == ("configure()", "PLAYHEAD_HOME")
         assert told["sample"] == {"value": "100 % of the traces", "source": "PLAYHEAD_SAMPLE_RATE"}
         assert told["capture"] == {"value": "everything", "source": "default"}
         rows = [row.text for row in read(client.get("/health").text).all("table")[-1].all("tr")]
@@ -98,9 +98,13 @@ class TestWhereASettingComesFrom:
         assert set(sources({}).values()) == {"default"}
 
     def test_is_configure_before_the_environment(self):
-        env = {"PLAYHEAD_STRICT": "1", "PLAYHEAD_KEEP_RATE": "0.5"}
-        found = sources(env, strict=False)
-        assert (found["strict"], found["keep"], found["sample"]) == ("configure()", "PLAYHEAD_KEEP_RATE", "default")
+        env = {"PLAYHEAD_CAPTURE_CONTENT": "1", "PLAYHEAD_KEEP_RATE": "0.5"}
+        found = sources(env, capture_content=False)
+        assert (found["capture_content"], found["keep"], found["sample"]) == (
+            "configure()",
+            "PLAYHEAD_KEEP_RATE",
+            "default",
+        )
 
     def test_of_an_empty_variable_is_the_default(self):
         assert sources({"PLAYHEAD_SAMPLE_RATE": " "})["sample"] == "default"
