@@ -15,7 +15,7 @@ import tracer
 from tests import recording
 from tests.recording import Project
 from tests.tracer import test_outage
-from tests.tracer.test_outage import Gate
+from tests.tracer.test_outage import Gate, Start
 from tests.web import routing
 from tests.web.conftest import viewer
 from tests.web.html import read
@@ -27,6 +27,15 @@ from web.view.settings import words
 
 project = recording.project
 gate = test_outage.gate
+start = test_outage.start
+
+RECORDING = (
+    "import tracer\n"
+    "from tracer import workflow\n"
+    "workflow(name='flow')(lambda: 1)()\n"
+    "assert tracer.flush()\n"
+    "say('written')\n"
+)
 
 
 @pytest.fixture
@@ -50,7 +59,9 @@ def eventually(client: TestClient, name: str) -> int:
 
 
 class TestThePage:
-    def test_says_what_was_written_and_that_nothing_was_refused(self, client):
+    def test_says_what_another_process_wrote_and_that_nothing_was_refused(self, client, start: Start):
+        child = start(RECORDING)
+        assert child.hear() == "written"
         written = eventually(client, "written_events")
         assert written > 0
         page = read(client.get("/health").text)
