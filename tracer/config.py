@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Callable, Mapping
 from urllib.parse import unquote, urlsplit
@@ -26,6 +26,22 @@ RedactionRule = str | tuple[str, str] | type | Callable[[str], str]
 CaptureRules = CaptureName | Mapping[str, CaptureName]
 #: What can't be redacted by type: there is no telling one text from another.
 _BUILTIN = frozenset({str, bytes, bytearray, bool, int, float, type(None), list, dict, tuple, set, frozenset, object})
+
+
+#: The environment variable of each setting that has one.
+VARIABLES: Mapping[str, str] = {
+    "database_url": "PLAYHEAD_DATABASE_URL",
+    "home": "PLAYHEAD_HOME",
+    "enabled": "PLAYHEAD_ENABLED",
+    "capture_content": "PLAYHEAD_CAPTURE_CONTENT",
+    "sample": "PLAYHEAD_SAMPLE_RATE",
+    "strict": "PLAYHEAD_STRICT",
+    "capture": "PLAYHEAD_CAPTURE",
+    "keep": "PLAYHEAD_KEEP_RATE",
+    "max_value_bytes": "PLAYHEAD_MAX_VALUE_BYTES",
+    "propagate_to": "PLAYHEAD_PROPAGATE_TO",
+    "journal_cap_bytes": "PLAYHEAD_JOURNAL_CAP_MB",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +120,23 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         journal_cap_bytes=overrides.get("journal_cap_bytes") or _cap(env.get("PLAYHEAD_JOURNAL_CAP_MB", "")),
         propagate_to=_hosts(env, overrides.get("propagate_to")),
     )
+
+
+def sources(environ: Mapping[str, str] | None = None, **overrides: Any) -> dict[str, str]:
+    """Who said what each setting is, by its name: ``configure()``, the variable, or ``default``."""
+    env = os.environ if environ is None else environ
+
+    def source(name: str) -> str:
+        if overrides.get(name) is not None:
+            return "configure()"
+        variable = VARIABLES.get(name, "")
+        return variable if env.get(variable, "").strip() else "default"
+
+    found = {each.name: source(each.name) for each in fields(Config)}
+    url, _ = _places(env, overrides)
+    if found["home"] == "default" and found["database_url"] != "default" and sqlite_path(url) is not None:
+        found["home"] = "the database's folder"
+    return found
 
 
 def _places(env: Mapping[str, str], overrides: Mapping[str, Any]) -> tuple[str, Path]:

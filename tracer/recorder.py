@@ -124,6 +124,11 @@ def current_config() -> Config:
     return settings.from_environment(**_overrides)
 
 
+def sources() -> dict[str, str]:
+    """Who said what each of these settings is: ``configure()``, an environment variable, or ``default``."""
+    return settings.sources(**_overrides)
+
+
 def catalogue() -> Catalogue:
     return _catalogue
 

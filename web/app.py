@@ -14,13 +14,33 @@ from tracer import recorder
 from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
 from tracer.reading import open_reading
 from tracer.store import Store
-from web.pages import about, diff, escalations, filters, live, notes, payload, picked, replay, trace, traces
+from web.pages import (
+    about,
+    canaries,
+    diff,
+    escalations,
+    filters,
+    health,
+    live,
+    notes,
+    payload,
+    picked,
+    replay,
+    routes,
+    thresholds,
+    trace,
+    traces,
+)
 from web.rendering import HERE, THEMES, machine, page
 from web.security import Gate
 from web.site import Site
 from web.view.contexts import Chrome, ErrorPage, Link
 from web.view.text import sentence
 
+_PAGES = (
+    *(traces, live, filters, picked, payload, replay, notes, trace, diff, escalations),
+    *(routes, canaries, thresholds, health, about),
+)
 _HINTS = {
     404: "Check the address, or start from the list.",
     405: "That address does not take this kind of request.",
@@ -42,7 +62,7 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     url = None if given else recorder.current_config().database_url
     app.state.site = Site(opened, gate, replays=replays, database_url=url)
     app.middleware("http")(gate)
-    for module in (traces, live, filters, picked, payload, replay, notes, trace, diff, escalations, about):
+    for module in _PAGES:
         app.include_router(module.router)
     app.get("/theme")(choose_theme)
     app.mount("/static", _Static(directory=HERE / "static"))

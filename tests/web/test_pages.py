@@ -140,6 +140,10 @@ def pages_of(seeded: Seeded) -> list[str]:
         f"/diff/{ids['garbled']}/{ids['limited']}",
         f"/p/{root.input.digest}",
         "/about",
+        "/routes",
+        "/canaries",
+        "/thresholds",
+        "/health",
     ]
 
 
