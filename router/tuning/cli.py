@@ -25,6 +25,7 @@ _SHADOW = "playhead.shadow"
 @click.option("--scorer", required=True, help="module:function, label:NAME, or the name of a recorded score.")
 @click.option("--cheap", help="The step that gave the cheap answer, if not below the router's.")
 @click.option("--dear", help="The step that gave the dear one.")
+@click.option("--human-usd", type=click.FloatRange(min=0), default=0.0, help="What an answer of a person costs.")
 @click.option("--since", help="Only runs this young: 30m, 12h, 7d.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=10_000, show_default=True, help="The newest.")
 @click.option("--budget", type=click.FloatRange(min=0), help="Recommend for at most this many dollars a run.")
@@ -80,6 +81,8 @@ def _fill(told: Tuning, number: int, budget_usd: float | None) -> None:
     point = next(iter(entry_points(group=_SHADOW, name="replay")), None)
     if point is None:
         raise TuningError("nothing that replays is installed: install playhead again")
+    if told.is_human:
+        raise TuningError(f"{told.dear} is a person: a replay asks nobody, so there is nothing to fill with")
     runs = unseen(told.observed)
     if not runs:
         raise TuningError("the dear answer of every run was seen: there is nothing to fill")

@@ -34,18 +34,22 @@ class Reading:
     cheap: str = ""
     dear: str = ""
     place: str = ""
+    #: Whether the dear answers were a person's.
+    is_human: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which decisions: those of the router steps named ``step`` in the filter's traces, the ``limit`` newest of them.
-    ``cheap`` and ``dear`` name the steps that answered, where they are not below it under the candidates' names."""
+    ``cheap`` and ``dear`` name the steps that answered, where they are not below it under the candidates' names.
+    ``human_nusd`` is what a person's answer costs, in billionths of a dollar."""
 
     found: Filter
     step: str
     limit: int = 10_000
     cheap: str | None = None
     dear: str | None = None
+    human_nusd: int = 0
 
 
 def read(store: Store, wanted: Wanted, scorer: Scorer) -> Reading:
@@ -95,8 +99,11 @@ class _Reader:
         dear = _answer(trace, router, reading.dear, wanted.dear)
         if cheap is None or cheap.outcome != "ok":
             return f"the cheap one, {reading.cheap}, gave no answer"
+        if trace.summary.status == "waiting":
+            return "it asked a person: what was answered is in the run that went on"
         if dear is not None and dear.outcome != "ok":
             return f"the dear one, {reading.dear}, failed"
+        reading.is_human |= dear is not None and bool(_asked(trace, dear))
         reading.observed.append(self._shadowed(trace, self._seen(trace, decision, cheap, dear)))
         return None
 
@@ -113,8 +120,8 @@ class _Reader:
             propensity=1.0 if dear is not None and not is_sure else explored,
             cheap=self._score(trace, cheap),
             dear=None if dear is None else self._score(trace, dear),
-            cheap_nusd=cost_of(trace, cheap),
-            dear_nusd=None if dear is None else cost_of(trace, dear),
+            cheap_nusd=cost_of(trace, cheap, human_nusd=self.wanted.human_nusd),
+            dear_nusd=None if dear is None else cost_of(trace, dear, human_nusd=self.wanted.human_nusd),
             accept=accept,
             started_ns=trace.summary.started_ns,
         )
@@ -184,16 +191,28 @@ def _named(trace: Trace, place: str) -> Step | None:
     return next((step for step in trace.steps if step.name == place or step.path.endswith(f"/{place}")), None)
 
 
-def cost_of(trace: Trace, step: Step) -> int | None:
-    """What the model calls in a step cost, at any depth, a call around another one aside; None where a price is
-    unknown. A step that calls no model costs nothing."""
-    inside = {step.step_id}
-    calls = []
+def cost_of(trace: Trace, step: Step, *, human_nusd: int = 0) -> int | None:
+    """What the model calls in a step cost, at any depth, a call around another one aside, and the answers of people;
+    None where a price is unknown. A step that asks neither costs nothing."""
+    below = _below(trace, step)
+    calls = [each for each in below if each.call is not None]
+    around = {each.parent_id for each in calls}
+    costs = [each.call.cost for each in calls if each.step_id not in around and each.call is not None]
+    people = human_nusd * len(_asked(trace, step))
+    return None if None in costs else people + sum(cost.nusd for cost in costs if cost is not None)
+
+
+def _asked(trace: Trace, step: Step) -> list[Step]:
+    """The questions to people in a step."""
+    return [each for each in _below(trace, step) if each.kind == "human"]
+
+
+def _below(trace: Trace, step: Step) -> list[Step]:
+    """A step and all that is in it."""
+    inside, found = {step.step_id}, []
     for each in trace.steps:  # in the order they began: a parent before its children
         if each.parent_id in inside:
             inside.add(each.step_id)
-        if each.step_id in inside and each.call is not None:
-            calls.append(each)
-    around = {each.parent_id for each in calls}
-    costs = [each.call.cost for each in calls if each.step_id not in around and each.call is not None]
-    return None if None in costs else sum(cost.nusd for cost in costs if cost is not None)
+        if each.step_id in inside:
+            found.append(each)
+    return found

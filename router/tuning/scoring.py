@@ -6,6 +6,8 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping
 
+from router.client.reply import Reply
+from router.confidences import Guess
 from router.errors import TuningError
 
 
@@ -26,7 +28,8 @@ Scorer = Callable[[Given], Any]
 
 
 def scorer_of(scorer: str | Scorer) -> Scorer:
-    """``module:function``; ``label:NAME``, where right is an answer that equals the recorded score NAME; or ``NAME``,
+    """``module:function``; ``label:NAME``, where right is an answer that equals the recorded score NAME (of a
+    router.Guess or Reply its value does); or ``NAME``,
     the score itself, recorded on the step that gave the answer. Raises TuningError."""
     if not isinstance(scorer, str):
         return scorer
@@ -34,8 +37,13 @@ def scorer_of(scorer: str | Scorer) -> Scorer:
     if not colon:
         return lambda given: given.own.get(scorer)
     if head == "label":
-        return lambda given: given.answer == given.scores[rest] if rest in given.scores else None
+        return lambda given: _said(given.answer) == given.scores[rest] if rest in given.scores else None
     return _imported(scorer, head, rest)
+
+
+def _said(answer: Any) -> Any:
+    """What is compared with a label: of a Guess and a Reply their value."""
+    return answer.value if isinstance(answer, Guess | Reply) else answer
 
 
 def _imported(scorer: str, module: str, name: str) -> Scorer:

@@ -75,16 +75,19 @@ def gap_words(told: Tuning, scorer: str) -> str:
     """What nobody saw, and the command that would show it: a random slice, with a budget."""
     gap = told.curve.gap
     assert gap is not None
+    runs = form.plural(gap.runs, "run")
+    unseen = f"Not seen: the dear answer of {runs} with a confidence of {gap.low:.4g} to {gap.high:.4g}. "
+    if told.is_human:
+        return f"{unseen}It is a person's, and a replay asks nobody. Explore, or put the threshold higher for a while."
     number = min(gap.runs, _ENOUGH)
     costs = [run.dear_nusd for run in told.observed if run.dear_nusd is not None]
     # A dollar where nothing is known of the price: the command is there to be changed.
     budget = max(0.01, math.ceil(number * fmean(costs) * 1.5 / 1e7) / 100) if costs else 1.0
     where = f"--workflow {shlex.quote(told.workflow)} --step {shlex.quote(told.step)} --scorer {shlex.quote(scorer)}"
     rule = shlex.quote(f"{told.place}={told.dear}")
-    runs, workflow = form.plural(gap.runs, "run"), shlex.quote(told.workflow)
+    workflow = shlex.quote(told.workflow)
     return (
-        f"Not seen: the dear answer of {runs} with a confidence of {gap.low:.4g} to {gap.high:.4g}. A random slice of "
-        f"them, replayed with {told.dear}, would show it:\n"
+        f"{unseen}A random slice of them, replayed with {told.dear}, would show it:\n"
         f"  playhead tune {where} --fill {number} --budget-usd {budget:g}\n"
         f"It draws them and does for each what this would do for the newest:\n"
         f"  playhead backtest --workflow {workflow} --limit {number} --model {rule} --budget-usd {budget:g}"

@@ -21,7 +21,7 @@ _NUSD = 10**9
 class Tuning:
     """What came of it. ``left`` are traces that show nothing, by reason; ``recommendation`` is None where neither a
     budget nor a floor was given. ``cheap`` and ``dear`` are the two candidates, ``place``
-    is where the cheap one answers, as the rules of a replay name it."""
+    is where the cheap one answers, as the rules of a replay name it; ``is_human``: the dear one is a person."""
 
     workflow: str
     step: str
@@ -32,6 +32,7 @@ class Tuning:
     observed: tuple[Observed, ...]
     left: Mapping[str, int]
     recommendation: Recommendation | None = None
+    is_human: bool = False
 
     @property
     def chosen(self) -> Point | None:
@@ -74,6 +75,7 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
     limit: int = 10_000,
     cheap: str | None = None,
     dear: str | None = None,
+    human_usd: float = 0.0,
     store: Store | None = None,
 ) -> Tuning:
     """The cost and the quality of each threshold of a recorded cascade, and which to take for at most ``budget_usd`` a
@@ -82,7 +84,8 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
     ``step`` is the step of kind router that decided. ``scorer`` says how good an answer was: a function of a Given,
     ``module:function``, ``label:NAME`` for the right answer recorded as a score, or the name of a score of the step
     that answered. ``cheap`` and ``dear`` name the steps that answered where they are not below the router's, under the
-    names of its candidates. Read is the configured store, or ``store``. Raises TuningError, StoreError or ConfigError.
+    names of its candidates. ``human_usd`` is what an answer of a person costs, which no trace knows. Read is the
+    configured store, or ``store``. Raises TuningError, StoreError or ConfigError.
     """
     # Here, so that `import router` needs neither a database library nor statistics.
     from router.tuning.curve import curve  # noqa: PLC0415
@@ -95,7 +98,7 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
         raise TuningError("a budget or a quality floor: with both, one of them would be kept by chance")
     asks = scorer_of(scorer)
     found = Filter.parse({"workflow": workflow, **({"since": since} if since else {})})
-    wanted = Wanted(found, step, limit, cheap, dear)
+    wanted = Wanted(found, step, limit, cheap, dear, round(human_usd * _NUSD))
     if store is None:
         if not flush():
             raise TuningError("what this process recorded is not all in the store yet: try again, or playhead doctor")
@@ -114,6 +117,7 @@ def tune(  # noqa: PLR0913 - each is one thing to say about a tuning
         observed=tuple(reading.observed),
         left=dict(reading.left),
         recommendation=_recommended(made, budget_usd, quality_floor),
+        is_human=reading.is_human,
     )
 
 

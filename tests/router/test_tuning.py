@@ -15,9 +15,21 @@ import pytest
 from click.testing import CliRunner
 
 import tracer
+from replay.answering.inbox import answer, go_on
 from replay.backtest.shadow import shadow
 from replay.errors import PlanError
-from router import RegistryError, Target, TuningError, UnknownRole, tune
+from router import (
+    Confidence,
+    Guess,
+    Human,
+    RegistryError,
+    Target,
+    TuningError,
+    UnknownRole,
+    Waiting,
+    cascade,
+    tune,
+)
 from router.registry import Registry
 from router.registry.entry import Arm, Role
 from router.tuning.applying import apply
@@ -128,6 +140,57 @@ def record(number=60, **how):
         solve(question, confidence, **how)
     tracer.flush()
     return runs
+
+
+@workflow
+def triage(number):
+    """A model is as sure as it says, and right from 0.5 upwards; below 0.8 a person is asked."""
+
+    def guess(target):
+        if isinstance(target, Human):
+            return Guess(target(number), Confidence(1.0, "stated"))
+        return Guess("right" if number >= 5 else "wrong", Confidence(number / 10, "classifier"))
+
+    current().score("truth", "right")
+    return cascade([Target("model"), Human("What is it?")], guess, confidence=lambda one: one.confidence, accept=0.8)
+
+
+class TestAPersonAsTheDearOne:
+    def record(self):
+        for number in range(10):
+            try:
+                triage(number)
+            except Waiting as asked:
+                tracer.flush()
+                with open_reading() as store:
+                    (one,) = store.escalations.of(asked.trace_id)
+                    answer(store, one, "right", by="ann")
+                go_on(asked.trace_id)
+
+    def test_each_run_counts_once_and_the_label_is_compared_with_what_was_guessed(self, project):
+        self.record()
+        told = tune("triage", "cascade", scorer="label:truth")
+        assert (told.curve.runs, told.is_human) == (10, True)
+        assert dict(told.left) == {"it asked a person: what was answered is in the run that went on": 8}
+        assert told.curve.cheap_alone.quality.value == pytest.approx(0.5)
+        assert told.curve.at(0.5).quality.value == pytest.approx(1.0)
+
+    def test_the_answers_of_people_cost_what_the_caller_says(self, project):
+        self.record()
+        told = tune("triage", "cascade", scorer="label:truth", human_usd=0.5)
+        assert told.curve.cheap_alone.cost.value == 0
+        assert told.curve.at(0.5).cost.value == pytest.approx(0.25 * 10**9)
+        assert tune("triage", "cascade", scorer="label:truth").curve.at(0.8).cost.value == 0
+
+    def test_what_a_person_was_not_asked_no_replay_fills(self, project):
+        self.record()
+        command = ["--workflow", "triage", "--step", "cascade", "--scorer", "label:truth"]
+        told = CliRunner().invoke(tune_command, command)
+        assert "a replay asks nobody" in told.output
+        assert "--fill" not in told.output
+        refused = CliRunner().invoke(tune_command, [*command, "--fill", "5", "--budget-usd", "1"])
+        assert isinstance(refused.exception, TuningError)
+        assert "is a person" in str(refused.exception)
 
 
 @pytest.mark.usefixtures("models")
