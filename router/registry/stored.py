@@ -73,7 +73,7 @@ class StoredRoles:
     def close(self) -> None:
         if self._has is not None:
             self._has.close()
-            self._has = None
+            self._has, self._roles = None, {}  # the next pick may be of another store
 
     def _known(self) -> dict[str, tuple[int, Role]]:
         seen = self._mirror.seen()
