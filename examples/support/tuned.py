@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -27,7 +27,7 @@ from rich.text import Text
 
 from replay import fail, replay
 from replay.answering.inbox import answer, go_on
-from router import Arm, Tuning, UnknownRole, Waiting, tune
+from router import Arm, Tuning, UnknownRole, Waiting, ask, tune
 from router.tuning.applying import apply
 from router.tuning.table import tuning_text
 from support import desk, intent_lr, local_llm
@@ -134,7 +134,7 @@ def warm_up(console: Console) -> None:
     with console.status("Training the classifier, starting the language model"):
         intent_lr.guess("warm up")
         if reason is None:
-            desk.ask(SMOLLM2, to_draft("How do I change my PIN?", "change_pin"), desk.Draft, max_tokens=80)
+            ask(SMOLLM2, to_draft("How do I change my PIN?", "change_pin"), desk.Draft, max_tokens=80)
 
 
 def in_force(accept: float) -> None:
@@ -191,7 +191,7 @@ def people(console: Console, tickets: Sequence[Ticket], since_ns: int) -> None:
     done = [each.output for each in ended if each is not None and isinstance(each.output, desk.Done)]
     outside = sum(each.handler == "outside" for each in done)
     console.print(
-        f"A person decided {len(asked)} of them: {outside} were for the front desk, {len(done)} are answered."
+        f"A person decided {len(asked)}, {outside} of them for the front desk; {len(done)} went on to an answer."
     )
 
 
@@ -213,7 +213,8 @@ def try_out(console: Console, tuned: Tuning, second: Sequence[Ticket]) -> None:
     since_ns = week(console, second)
     with open_reading() as store:
         found = Filter(workflow="desk", since_ns=since_ns)
-        console.print(stats_text(stats_of(store, found, compare=f"arm:{desk.ROLE}")))
+        told = stats_of(store, found, compare=f"arm:{desk.ROLE}")
+        console.print(stats_text(replace(told, compared=told.compared[:1])))  # by workflow there is but one
         sides = by_itself(store, since_ns)
     people(console, second, since_ns)
     if set(sides) == {"production", "canary"}:
@@ -251,7 +252,7 @@ def tell(console: Console, sides: Mapping[str, ByItself], tuned: Tuning) -> None
             f"and {side.wrong} were answered wrongly, {shown('', side.errors)}"
         )
     fewer = apart(before.asked, after.asked)
-    console.print(f"              people are asked about {shown('', fewer)} more of all tickets (less, where negative)")
+    console.print(f"  difference: {shown('', fewer)} of all tickets, that a person is asked about")
     promised = tuned.chosen.quality
     right = share(after.tickets - after.wrong, after.tickets)
     console.print(f"right: {shown('', promised)} were promised by the first week, {shown('', right)} came")

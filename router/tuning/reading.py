@@ -91,6 +91,8 @@ class _Reader:
         decision = None if router is None else decision_in(router.tags)
         if router is None or decision is None:
             return f"no step {wanted.step} of kind router with a decision"
+        if trace.summary.status == "waiting":
+            return "it asked a person: what was answered is in the run that went on"
         if (why := _why_not(decision)) is not None:
             return why
         reading.cheap, reading.dear = decision.candidates
@@ -99,8 +101,6 @@ class _Reader:
         dear = _answer(trace, router, reading.dear, wanted.dear)
         if cheap is None or cheap.outcome != "ok":
             return f"the cheap one, {reading.cheap}, gave no answer"
-        if trace.summary.status == "waiting":
-            return "it asked a person: what was answered is in the run that went on"
         if dear is not None and dear.outcome != "ok":
             return f"the dear one, {reading.dear}, failed"
         reading.is_human |= dear is not None and bool(_asked(trace, dear))
