@@ -51,7 +51,7 @@ FLOOR = 0.95
 #: What an answer of a person costs, a few minutes of their time: an assumption, to be replaced by yours.
 HUMAN_USD = 2.0
 #: So many of a week's tickets are about none of our subjects.
-OUTSIDE = 70
+OUTSIDE = 45
 #: Percent of the second week in which the recommended threshold is in force.
 SHARE = 50.0
 
