@@ -14,13 +14,17 @@ EDITABLE := $(PIP) --no-deps --no-build-isolation --editable .
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo ui test frameworks lint types check wheel bench lock clean
+.PHONY: help demo examples ui test frameworks lint types check wheel bench lock clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo $(VENV)/.demo-model  ## Run the main job on real input: record, look, replay, compare
 	@$(BIN)/playhead demo
+
+examples: $(VENV)/.demo $(VENV)/.demo-model  ## Run an example of the router: WHICH=support, WHICH=rules
+	@test -n "$(WHICH)" || { echo "which one? make examples WHICH=support; docs/examples.md tells of all" >&2; exit 2; }
+	@$(BIN)/python examples/$(WHICH)/run.py
 
 ui: $(VENV)/.demo  ## Show the traces in a browser
 	@$(BIN)/playhead ui --open

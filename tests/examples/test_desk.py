@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from support import desk as example
-from support import tuned
+from support import run as tuned
 from support.desk import desk
 
 import tracer

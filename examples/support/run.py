@@ -1,6 +1,6 @@
 """Two weeks of the support desk: cautious first, then with the threshold that its own traces recommend.
 
-    python examples/support/tuned.py [--floor 0.95] [--human-usd 2] [--seed 1]
+    python examples/support/run.py [--floor 0.95] [--human-usd 2] [--seed 1]
 
 The tickets are real, and so are the people's answers: they are what those who labelled the data said of each.
 """
@@ -51,7 +51,7 @@ FLOOR = 0.95
 #: What an answer of a person costs, a few minutes of their time: an assumption, to be replaced by yours.
 HUMAN_USD = 2.0
 #: So many of a week's tickets are about none of our subjects.
-OUTSIDE = 45
+OUTSIDE = 70
 #: Percent of the second week in which the recommended threshold is in force.
 SHARE = 50.0
 
