@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from replay import fail, replay
 from tracer import flush
 from tracer.decisions import decision_in
 from tracer.format import short_id
+from tracer.messages import ChatRequest, Message
 from tracer.model import Trace, TraceSummary
 from tracer.reading import open_reading
 from tracer.recorder import catalogue
@@ -42,9 +44,11 @@ def main() -> None:
     import pipeline  # noqa: PLC0415 - it configures them
 
     before = {row.trace_id for row in traces()}
-    with console.status("Asking"):
-        for one in asked:
-            pipeline.route_question(one["text"], one["gold"])
+    with console.status("Training the classifier"):
+        pipeline.INTENT_LR.call(ChatRequest(pipeline.INTENT_LR.name, (Message("user", "warm up"),)))
+    # the language model's server answers two at a time
+    with console.status("Asking"), ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda one: pipeline.route_question(one["text"], one["gold"]), asked))
     flush()
     with open_reading() as store:
         recorded = [store.trace(row.trace_id) for row in traces() if row.trace_id not in before]

@@ -4,6 +4,9 @@ then."""
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import sys
 import threading
 
@@ -142,3 +145,25 @@ class TestALanguageModel:
         done = replay(trace().trace_id, fail("answer/smollm2-135m", "timeout"), on_divergence="live")
         assert (done.output.by, decision("answer").chosen) == ("intent-lr", "intent-lr")
         assert len(llm.seen) == 1
+
+
+class TestTheRun:
+    def test_without_the_language_model_counts_who_got_which_question(self, tmp_path):
+        script = EXAMPLE / "run.py"
+        code = f"""
+import runpy, sys
+sys.modules["xllamacpp"] = None
+sys.argv = ["run.py", "--questions", "20"]
+runpy.run_path({str(script)!r}, run_name="__main__")
+"""
+        env = os.environ | {"PLAYHEAD_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        env.pop("PLAYHEAD_DATABASE_URL", None)
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        kinds = [one["kind"] for one in QUESTIONS[:20]]
+        rows = re.findall(r"^(calculation|banking|word problem) .* (\d+) +[\d.]+%", done.stdout, re.MULTILINE)
+        for kind in set(kinds):
+            assert sum(int(number) for name, number in rows if name == kind) == kinds.count(kind)
+        assert "with the calculator failing" in done.stdout

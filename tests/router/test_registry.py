@@ -14,7 +14,7 @@ from router import Breaker, Consecutive, Guard, Registry, RegistryError, Unknown
 from router.registry import Arm, Role
 from tests import recording
 from tests.recording import Project, step_named
-from tracer import step, workflow
+from tracer import configure, step, workflow
 from tracer.decisions import ARMS, decision_in
 from tracer.guard import degraded
 from tracer.store import open_store
@@ -179,6 +179,18 @@ class TestAStore:
                 registry.pick("draft", "user-1")
             registry.close()
         assert asked == []
+
+    def test_that_was_closed_gives_no_role_of_it_to_the_next_one(self, project: Project):
+        registry = Registry()
+        try:
+            registry.set("draft", production="first")
+            assert registry.pick("draft").target == "first"
+            registry.close()
+            configure(database_url=f"sqlite:///{project.folder / 'other.db'}")
+            registry.set("draft", production="second")
+            assert registry.pick("draft").target == "second"
+        finally:
+            registry.close()
 
     def test_holds_what_another_wrote_as_plain_json(self, tmp_path):
         """The shape is agreed: `playhead tune` writes it too."""
