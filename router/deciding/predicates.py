@@ -56,22 +56,29 @@ _WORDS = re.compile(
     r"times as (?:many|much)|twice as|half as|in total|altogether|remaining|left over|average)\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(
-    r"\b(?:\d[\d,.]*|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|hundred|dozen)\b",
+_A_NUMBER = (
+    r"(?:\d[\d,.]*|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy|"
+    r"eighty|ninety|hundred|dozen)"
+)
+_NUMBER = re.compile(rf"\b{_A_NUMBER}\b", re.IGNORECASE)
+#: The same as people say it.
+_SPOKEN = re.compile(
+    rf"\b{_A_NUMBER} (?:times|plus|minus|multiplied by|divided by) {_A_NUMBER}\b|"
+    rf"\b(?:square|cube) root of {_A_NUMBER}\b|\d\s*% off (?:of )?\d",
     re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MentionsMath:
-    """A calculation is written down (``3 * 4``, ``x = 2``, ``\\frac``), or there are at least two numbers and a word of
-    asking for a quantity."""
+    """A calculation is written down (``3 * 4``, ``x = 2``, ``\\frac``) or said (``3 times 4``, ``the square root of 9``),
+    or there are at least two numbers and a word of asking for a quantity."""
 
     name: str = "mentions math"
 
     def holds(self, question: Any, look: Look) -> bool:  # noqa: ARG002 - a predicate's shape
         text = text_of(question)
-        if _OPERATION.search(text):
+        if _OPERATION.search(text) or _SPOKEN.search(text):
             return True
         return len(_NUMBER.findall(text)) >= 2 and _WORDS.search(text) is not None
 

@@ -76,12 +76,23 @@ class TestRules:
 class TestPredicates:
     @pytest.mark.parametrize(
         "question",
-        ["what is 12*7", "solve x = 3", "Ann has 3 apples and buys 4. How many are there in total?", r"\frac{1}{2}"],
+        [
+            "what is 12*7",
+            "solve x = 3",
+            "Ann has 3 apples and buys 4. How many are there in total?",
+            r"\frac{1}{2}",
+            "what's 47 times 83",
+            "what is the solution to sixty times thirty",
+            "can you calculate the square root of 172",
+            "can you tell me what 30% off 235 is, please",
+        ],
     )
     def test_math(self, question):
         assert mentions_math().holds(question, plain)
 
-    @pytest.mark.parametrize("question", ["how much is the fee?", "call 555 1234", "my 2 cards arrived", ""])
+    @pytest.mark.parametrize(
+        "question", ["how much is the fee?", "call 555 1234", "my 2 cards arrived", "I tried it 3 times", ""]
+    )
     def test_no_math(self, question):
         assert not mentions_math().holds(question, plain)
 
