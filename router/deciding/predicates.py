@@ -71,7 +71,7 @@ _SPOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class MentionsMath:
-    """A calculation is written down (``3 * 4``, ``x = 2``, ``\\frac``) or said (``3 times 4``, ``the square root of 9``),
+    """A calculation is written down (``3 * 4``, ``x = 2``, ``\\frac``) or said (``3 times 4``, ``square root of 9``),
     or there are at least two numbers and a word of asking for a quantity."""
 
     name: str = "mentions math"
