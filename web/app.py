@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import contextlib
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, AsyncIterator, Callable
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -14,7 +15,7 @@ from tracer import recorder
 from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
 from tracer.reading import open_reading
 from tracer.store import Store
-from web.pages import about, diff, escalations, filters, live, notes, payload, picked, replay, trace, traces
+from web.pages import about, diff, escalations, filters, live, notes, payload, picked, replay, runs, trace, traces
 from web.rendering import HERE, THEMES, machine, page
 from web.security import Gate
 from web.site import Site
@@ -36,13 +37,17 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     given = isinstance(store, Store)
     opened = store if isinstance(store, Store) else open_reading(store)
     app = FastAPI(
-        title="playhead", docs_url=None, redoc_url=None, openapi_url=None, lifespan=None if given else _closing(opened)
+        title="playhead",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_closing(contextlib.nullcontext() if given else opened),
     )
     gate = Gate(token=token)
     url = None if given else recorder.current_config().database_url
     app.state.site = Site(opened, gate, replays=replays, database_url=url)
     app.middleware("http")(gate)
-    for module in (traces, live, filters, picked, payload, replay, notes, trace, diff, escalations, about):
+    for module in (traces, live, filters, picked, payload, replay, runs, notes, trace, diff, escalations, about):
         app.include_router(module.router)
     app.get("/theme")(choose_theme)
     app.mount("/static", _Static(directory=HERE / "static"))
@@ -53,10 +58,10 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     return app
 
 
-def _closing(store: Store) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _closing(store: AbstractContextManager[object]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with store:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with store, contextlib.closing(app.state.site.runs):
             yield
 
     return lifespan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Callable
 
 from fastapi import Depends, Request
@@ -16,6 +16,7 @@ from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.guard import guard
 from tracer.model import PayloadRef
 from tracer.store import Store
+from web.runs import Runs
 from web.security import Gate
 from web.view.health import alert_of
 from web.view.panel import Unreadable
@@ -31,6 +32,8 @@ class Site:
     database_url: str | None = None
     #: Whether the server is about to end: who holds a connection open lets go of it.
     ending: Callable[[], bool] = lambda: False
+    #: What was started from its pages.
+    runs: Runs = field(default_factory=Runs)
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
     _asked: tuple[float, int] = (0.0, 0)
