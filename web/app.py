@@ -15,7 +15,22 @@ from tracer import recorder
 from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
 from tracer.reading import open_reading
 from tracer.store import Store
-from web.pages import about, diff, escalations, filters, live, notes, payload, picked, replay, runs, trace, traces
+from web.pages import (
+    about,
+    backtests,
+    diff,
+    escalations,
+    faults,
+    filters,
+    live,
+    notes,
+    payload,
+    picked,
+    replay,
+    runs,
+    trace,
+    traces,
+)
 from web.rendering import HERE, THEMES, machine, page
 from web.security import Gate
 from web.site import Site
@@ -47,7 +62,22 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     url = None if given else recorder.current_config().database_url
     app.state.site = Site(opened, gate, replays=replays, database_url=url)
     app.middleware("http")(gate)
-    for module in (traces, live, filters, picked, payload, replay, runs, notes, trace, diff, escalations, about):
+    for module in (
+        traces,
+        live,
+        filters,
+        picked,
+        payload,
+        notes,
+        replay,
+        runs,
+        faults,
+        backtests,
+        trace,
+        diff,
+        escalations,
+        about,
+    ):
         app.include_router(module.router)
     app.get("/theme")(choose_theme)
     app.mount("/static", _Static(directory=HERE / "static"))

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any, Iterator, Mapping
 
 from replay.edits import shaped
-from replay.entry import find
+from replay.entry import at_home, find
 from replay.errors import PlanError, ReplayError
 from replay.estimate import Estimate, estimate
 from replay.plan import Plan, Rule, names, parse_rule
@@ -23,7 +23,7 @@ from replay.record import Record
 from replay.targets import targets
 from tracer import recorder
 from tracer.errors import TracerError
-from tracer.model import Step
+from tracer.model import Step, Trace
 from tracer.reading import open_reading
 from tracer.store import Store
 from tracer.wire import HttpRequest
@@ -32,7 +32,11 @@ from tracer.wire import HttpRequest
 def prepared(store: Store, asked: Mapping[str, Any]) -> dict[str, Any]:
     """The answer, as JSON can hold it. Raises ReplayError where the workflow's function can't be found."""
     trace = store.trace(store.resolve(asked["trace"]))
-    find(trace.entry)
+    with at_home(find(trace.entry), trace.entry):
+        return _told(store, trace, asked)
+
+
+def _told(store: Store, trace: Trace, asked: Mapping[str, Any]) -> dict[str, Any]:
     models = sorted(target.name for target in recorder.catalogue())
     record, told = Record(trace, store.payloads), {"models": models, "problem": "", "edits": {}, "rows": []}
     try:

@@ -46,8 +46,9 @@ class _Look:
     trace_id: str = ""
 
 
-@router.get("/runs/{run_id}.json")
+# the decorator below is the first to be registered, and {run_id} would take the ending for a part of the id
 @router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}.json")
 def show_run(request: Request, site: CurrentSite, run_id: str) -> Response:
     run = _known(site, run_id)
     look = _look(site, run)
