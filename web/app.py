@@ -41,6 +41,8 @@ _HINTS = {
     404: "Check the address, or start from the list.",
     405: "That address does not take this kind of request.",
 }
+#: Pages that begin replays.
+_ACTING = (replay, runs, faults, backtests)
 
 
 def create_app(store: Store | str | None = None, *, replays: bool = True, token: str | None = None) -> FastAPI:

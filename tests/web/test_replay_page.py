@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -47,15 +48,20 @@ def fields_in(tree: Node) -> dict[str, str]:
     return fields
 
 
-def ended(client: TestClient, answer: Response, *, within_s: float = 60) -> Response:
+def ended(client: TestClient, answer: Response) -> Response:
     """What the page of a run leads to once it is over, or that page."""
     assert answer.status_code == 303, read(answer.text).text
-    place = answer.headers["location"]
+    ended_of(client, answer.headers["location"])
+    return client.get(answer.headers["location"])
+
+
+def ended_of(client: TestClient, place: str, *, within_s: float = 120) -> dict[str, Any]:
+    """What is said of the run at this address once it is over."""
     assert place.startswith("/runs/")
     until_s = time.monotonic() + within_s
-    while client.get(f"{place}.json").json()["state"] not in ("done", "cancelled"):
+    while (told := client.get(f"{place}.json").json())["state"] not in ("done", "cancelled"):
         assert time.monotonic() < until_s, "the run did not end"
-    return client.get(place)
+    return told
 
 
 def send(client: TestClient, trace_id: str, fields: dict[str, str], *, then: str = "run", **headers: str):
@@ -278,7 +284,7 @@ class TestARunUnderWay:
         return answer.headers["location"]
 
     def until(self, client: TestClient, place: str, *states: str) -> dict:
-        until_s = time.monotonic() + 60
+        until_s = time.monotonic() + 120
         while (told := client.get(f"{place}.json").json())["state"] not in states:
             assert time.monotonic() < until_s, told
         return told
@@ -286,7 +292,7 @@ class TestARunUnderWay:
     def test_its_page_says_how_far_it_is_and_then_leads_to_the_comparison(self, client, waiting) -> None:
         trace_id, gate = waiting
         place = self.begun(client, trace_id)
-        until_s = time.monotonic() + 60
+        until_s = time.monotonic() + 120
         while (told := client.get(f"{place}.json").json())["done"] < 1:
             assert told["state"] in ("waiting", "running")
             assert time.monotonic() < until_s

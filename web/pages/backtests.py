@@ -1,7 +1,7 @@
 """``/backtests``: what was backtested in this home, and a form that begins one; ``/backtests/{id}``: its report so far.
 
-A backtest is begun by writing down what was asked (replay.backtest.ledger), and carried out by a child that goes on with
-it: so it can be cancelled, and gone on with after a restart. A scorer that would be code of somebody's is refused here.
+A backtest is begun by writing down what was asked (replay.backtest.ledger), and carried out by a child that goes on
+with it: so it can be cancelled, and gone on with after a restart. A scorer that would be code of somebody's is refused here.
 """
 
 from __future__ import annotations
@@ -82,17 +82,13 @@ def _handle(request: Request, site: Site, form: BacktestForm, *, run: bool) -> R
         if not run:
             return _page(request, site, form, size=size)
         config = recorder.current_config()
+        # where too much runs already, it is there to be gone on with
+        Ledger.begin(config.home, asked)
         words = ["backtest", "--resume", asked.backtest_id, "--workers", str(workers)]
-        # only where it may be begun is it written down
-        begun = site.runs.start("backtest", asked.backtest_id, _begun(asked, words), config, filled={})
+        site.runs.start("backtest", asked.backtest_id, words, config, filled={}, of=len(asked.traces))
     except (PlanError, TooMany) as error:
         return _page(request, site, form, problem=sentence(str(error)), status=422)
-    return RedirectResponse(f"/backtests/{begun.about}", 303)
-
-
-def _begun(asked: Asked, words: list[str]) -> list[str]:
-    Ledger.begin(recorder.current_config().home, asked)
-    return words
+    return RedirectResponse(f"/backtests/{asked.backtest_id}", 303)
 
 
 _READ_ONLY = "This viewer was started without replays: it begins nothing."

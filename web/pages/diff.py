@@ -58,6 +58,14 @@ def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
     return page(request, "diff.html", context)
 
 
+@router.get("/diff/{a}/{b}/{more:path}")
+def show_several(site: CurrentSite, a: str, b: str, more: str) -> Response:
+    """More than two lead to their comparison with the oldest."""
+    found = [site.store.resolve(one) for one in (a, b, *more.removesuffix(".json").split("/"))]
+    query = "&".join(f"t={one}" for one in found)
+    return RedirectResponse(f"/compare{'.json' if more.endswith('.json') else ''}?{query}", 303)
+
+
 def _again(replay: Trace) -> str:
     """The command that does the same replay again."""
     words = ["playhead", "replay", str(replay.summary.replay_of)]

@@ -18,7 +18,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from replay.backtest.ledger import Ledger
 from tracer import format as fmt
+from tracer import recorder
 from tracer.errors import StoreError
 from tracer.format import Shown, short_id
 from tracer.model import TraceSummary
@@ -117,7 +119,8 @@ def _look(site: Site, run: Run) -> _Look:
         return _Look(min(found.steps, run.of), facts, found.trace_id)
     if run.kind == "faults":
         return _Look(sum(one.started_ns >= run.started_ns for one in site.store.replays_of(run.about, limit=500)))
-    return _Look()
+    ledger = Ledger.read(recorder.current_config().home, run.about)
+    return _Look(0 if ledger is None else len(ledger.final()))
 
 
 def _trace_of(site: Site, run: Run) -> TraceSummary | None:
