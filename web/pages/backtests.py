@@ -1,7 +1,8 @@
 """``/backtests``: what was backtested in this home, and a form that begins one; ``/backtests/{id}``: its report so far.
 
 A backtest is begun by writing down what was asked (replay.backtest.ledger), and carried out by a child that goes on
-with it: so it can be cancelled, and gone on with after a restart. A scorer that would be code of somebody's is refused here.
+with it: so it can be cancelled, and gone on with after a restart. A scorer that would be
+somebody's code is refused here.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import dataclass
-from typing import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Sequence
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -187,7 +187,7 @@ def _page(request: Request, site: Site, trace: Trace, sent: _Sent) -> Response:
     here = f"/t/{trace.trace_id}/faults"
     query = "?once=1" if sent.once else ""
     command = shlex.join(["playhead", *_words(trace, sent)])
-    played = {(cell.path, cell.fault): cell for cell in matrix.cells if cell.trace_id} | _unplayed(runs)
+    played = _unplayed(runs) | {(cell.path, cell.fault): cell for cell in matrix.cells if cell.trace_id}
     context = FaultsPage(
         chrome=Chrome(
             title=f"Faults of {name}",
@@ -206,31 +206,29 @@ def _page(request: Request, site: Site, trace: Trace, sent: _Sent) -> Response:
         size=_size(len(sent.steps or strikes), len(sent.faults or FAULTS)),
         action=here,
         csrf=site.gate.form_token(f"faults {trace.trace_id}"),
-        matrix=matrix_view(trace.trace_id, matrix.workflow, matrix.steps, matrix.faults, played)
-        if matrix.steps
-        else None,
+        matrix=matrix_view(matrix, played) if matrix.steps else None,
         junit_href=f"{here}.xml{query}",
         command=command,
-        **_under_way(site, run),
         refused=_refused(site, strikes),
         problem=sent.problem or _came_to_nothing(runs),
         stopped=None if matrix.stopped is None else Link(matrix.stopped, f"/diff/{trace.trace_id}/{matrix.base_id}"),
     )
-    return page(request, "faults.html", context, status=sent.status)
+    return page(request, "faults.html", _with_run(site, context, run), status=sent.status)
 
 
-def _under_way(site: Site, run: Run | None) -> dict[str, object]:
+def _with_run(site: Site, context: FaultsPage, run: Run | None) -> FaultsPage:
     if run is None:
-        return {}
+        return context
     since = (one.started_ns >= run.started_ns for one in site.store.replays_of(run.about, limit=_MOST))
-    return {
-        "run_id": run.run_id,
-        "run_state": run.state,
-        "done": sum(since),
-        "of": run.of,
-        "cancel_csrf": site.gate.form_token(f"run {run.run_id}"),
-        "again_s": AGAIN_S,
-    }
+    return replace(
+        context,
+        run_id=run.run_id,
+        run_state=run.state,
+        done=sum(since),
+        of=run.of,
+        cancel_csrf=site.gate.form_token(f"run {run.run_id}"),
+        again_s=AGAIN_S,
+    )
 
 
 def _refused(site: Site, strikes: Sequence[str]) -> str:
@@ -245,7 +243,7 @@ def _came_to_nothing(runs: Sequence[Run]) -> str:
     return sentence(last.problem) if last is not None and last.told is None else ""
 
 
-def _unplayed(runs: Sequence[Run]) -> Mapping[tuple[str, str], Cell]:
+def _unplayed(runs: Sequence[Run]) -> dict[tuple[str, str], Cell]:
     """Why cells of the last run were not played, while that is known."""
     cells = told(runs[0]).get("cells", ()) if runs else ()
     return {

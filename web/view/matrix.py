@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Mapping, Sequence
 
 from replay.matrix import Cell, Matrix
+from replay.outcomes import Outcome
 from tracer import format as fmt
 from web.view.contexts import Chrome, Header, Link
 from web.view.text import one_line
 
 #: Outcome -> its sign, its word in a cell, and what it means.
-OUTCOMES = {
+OUTCOMES: Mapping[Outcome, tuple[str, str, str]] = {
     "same": ("=", "same", "the same result, and the same effects"),
     "degraded": ("~", "degraded", "a retry, a fallback or another decision answered, and the trace says so"),
     "escalated": ("?", "escalated", "a human is asked"),
@@ -24,7 +25,7 @@ OUTCOMES = {
 }
 _NOTE = 240
 #: What the list below the matrix spells out.
-_SPELT_OUT = ("different", "needs-live", "stopped")
+_SPELT_OUT: Sequence[Outcome] = ("different", "needs-live", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _note(cell: Cell) -> str:
 
 
 def _cell(trace_id: str, cell: Cell | None) -> CellView:
-    tone = "not-applicable" if cell is None else cell.outcome
+    tone: Outcome = "not-applicable" if cell is None else cell.outcome
     sign, word, meaning = OUTCOMES[tone]
     note = "" if cell is None else _note(cell)
     return CellView(tone, sign, word, f"{meaning}: {note}" if note else meaning, _href(trace_id, cell))
