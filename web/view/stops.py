@@ -23,6 +23,8 @@ def stop_of(after: Trace, told: Mapping[str, Any]) -> StopView | None:
     divergence = _last_stopped(told)
     form = f"/t/{after.summary.replay_of}/replay?like={after.trace_id}"
     head, _, advice = said.partition(". ")
+    if divergence.get("changes"):  # which the table shows
+        head = head.partition("; first at ")[0]
     return StopView(
         sentence=sentence(head),
         advice=advice,
