@@ -64,22 +64,7 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     url = None if given else recorder.current_config().database_url
     app.state.site = Site(opened, gate, replays=replays, database_url=url)
     app.middleware("http")(gate)
-    for module in (
-        traces,
-        live,
-        filters,
-        picked,
-        payload,
-        notes,
-        replay,
-        runs,
-        faults,
-        backtests,
-        trace,
-        diff,
-        escalations,
-        about,
-    ):
+    for module in (traces, live, filters, picked, payload, notes, trace, diff, escalations, about, *_ACTING):
         app.include_router(module.router)
     app.get("/theme")(choose_theme)
     app.mount("/static", _Static(directory=HERE / "static"))
