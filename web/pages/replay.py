@@ -115,7 +115,8 @@ def _handle(request: Request, site: Site, trace_id: str, form: Form) -> Response
         trouble = _Trouble(told, "Send it again: all you entered is here.", 403)
         return _form(request, site, trace, form, trouble, ask=False)
     if form.values.get("then") != "run":
-        return _form(request, site, trace, form, _Trouble(), ask=True)
+        # the command alone is known at once; what the plan would do takes a child
+        return _form(request, site, trace, form, _Trouble(), ask=form.values.get("then") != "command")
     outcome = _run(site, trace, form)
     return outcome if isinstance(outcome, Response) else _form(request, site, trace, form, outcome, ask=True)
 

@@ -3,13 +3,20 @@ const plan = document.querySelector("form.plan");
 const $ = (selector, root = document) => root.querySelector(selector);
 let asked = 0;
 
+async function ask(then) {
+  const fields = new URLSearchParams(new FormData(plan));
+  fields.set("then", then);
+  const response = await fetch(plan.action, { method: "POST", body: fields });
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
 async function preview() {
   const turn = ++asked;
-  const fields = new URLSearchParams(new FormData(plan));
-  fields.set("then", "check");
   $("#preview").ariaBusy = "true";
-  const response = await fetch(plan.action, { method: "POST", body: fields });
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const soon = await ask("command");
+  if (turn !== asked) return;
+  if ($("#command", soon)) $("#command").textContent = $("#command", soon).textContent;
+  const page = await ask("check");
   if (turn !== asked || !$("#preview", page)) return;
   for (const id of ["#preview", "#trouble", "#command"]) $(id).replaceChildren(...$(id, page).childNodes);
   for (const row of plan.querySelectorAll("tbody tr")) {
