@@ -298,6 +298,9 @@ class TestARunUnderWay:
             assert time.monotonic() < until_s
         page = client.get(place).text
         assert "of 2 recorded steps" in read(page).text
+        part = client.get(place, headers={"x-fragment": "progress"}).text
+        assert "of 2 recorded steps" in part
+        assert "<form" not in part
         assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in page
         gate.touch()
         self.until(client, place, "done")
