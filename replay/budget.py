@@ -29,7 +29,7 @@ class Budget:
         self._limit_nusd = limit_nusd
         self._set_aside: dict[str, int] = {}
         used = [step.call.usage for step in trace.steps if step.call is not None]
-        self._largest = max(used, key=_tokens, default=Usage())
+        self._largest = max(used, key=tokens, default=Usage())
 
     def refusal(self, step_id: str, request: HttpRequest, target: Target | None, recorded: Step | None) -> str | None:
         """Why a live call may not begin, in words; None where it may, and money is set aside for it."""
@@ -37,9 +37,9 @@ class Budget:
             return None
         if self.unpriced:
             return f"No price is known for {self.unpriced[0]}, so the budget can't be held. {_DECLARE}"
-        call = _asked(request, target)
+        call = asked(request, target)
         usage = self._largest if recorded is None or recorded.call is None else recorded.call.usage
-        counted = asdict(usage) if _tokens(usage) else {"input_tokens": 0, "output_tokens": 0}
+        counted = asdict(usage) if tokens(usage) else {"input_tokens": 0, "output_tokens": 0}
         cost, reason = price_call({**call, "usage": counted}, at_ns=time.time_ns())
         if cost is None:
             return f"What a call of {call['model'] or 'this model'} costs is not known ({reason}). {_DECLARE}"
@@ -66,7 +66,7 @@ class Budget:
 _DECLARE = "Declare one where the model is configured, Target(..., price=Price(...)) or FREE, or leave out --budget-usd"
 
 
-def _asked(request: HttpRequest, target: Target | None) -> dict[str, Any]:
+def asked(request: HttpRequest, target: Target | None) -> dict[str, Any]:
     """A call as pricing reads it, before it is made."""
     if target is not None and target.call is not None:
         model: str | None = target.name
@@ -81,7 +81,8 @@ def _asked(request: HttpRequest, target: Target | None) -> dict[str, Any]:
     return {"provider": provider, "model": model, "model_asked": model, **declared}
 
 
-def _tokens(usage: Usage) -> int:
+def tokens(usage: Usage) -> int:
+    """Asked and answered together."""
     return (usage.input_tokens or 0) + (usage.output_tokens or 0)
 
 

@@ -54,6 +54,8 @@ _OPTIONS = {
     "allow": "--allow",
     "from": "--from",
 }
+#: How a plan that has effects give their recorded results says so.
+KEEPS_EFFECTS = "effects give their recorded results"
 #: Verbs that change a run by themselves; the others only say what is allowed once something is changed.
 _ACTING = frozenset({"substitute", "edit", "fail", "live", "from"})
 
@@ -210,7 +212,7 @@ class Plan:
         if self.verify:
             words.append("--verify")
         if self.keeps_effects:
-            words.append("effects give their recorded results")
+            words.append(KEEPS_EFFECTS)
         if not self.guarded:
             words.append("--unguarded")
         return {"rules": words}

@@ -13,6 +13,9 @@ from replay.record import MODEL_KINDS, REACHING_KINDS, Record
 from tracer.model import Step
 from tracer.wire import HttpRequest
 
+#: How the reason of a row ends that goes live where its input comes out another.
+GOES_LIVE = "it goes live"
+
 
 @dataclass(frozen=True, slots=True)
 class PreviewRow:
@@ -108,7 +111,7 @@ class _Preview:
         allowed = self._live_follows or plan.on_divergence == "live"
         if self._is_unsafe(step):
             allowed = plan.rule_above("allow", step.path) is not None
-        return "it goes live" if allowed else "the replay stops"
+        return GOES_LIVE if allowed else "the replay stops"
 
     def _request(self, step: Step) -> HttpRequest | None:
         value = None if step.input is None else self._record.value(step.input)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import contextlib
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, AsyncIterator, Callable
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -16,9 +17,11 @@ from tracer.reading import open_reading
 from tracer.store import Store
 from web.pages import (
     about,
+    backtests,
     canaries,
     diff,
     escalations,
+    faults,
     filters,
     health,
     live,
@@ -27,6 +30,7 @@ from web.pages import (
     picked,
     replay,
     routes,
+    runs,
     thresholds,
     trace,
     traces,
@@ -38,8 +42,9 @@ from web.view.contexts import Chrome, ErrorPage, Link
 from web.view.text import sentence
 
 _PAGES = (
-    *(traces, live, filters, picked, payload, replay, notes, trace, diff, escalations),
+    *(traces, live, filters, picked, payload, notes, trace, diff, escalations),
     *(routes, canaries, thresholds, health, about),
+    *(replay, runs, faults, backtests),
 )
 _HINTS = {
     404: "Check the address, or start from the list.",
@@ -56,7 +61,11 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     given = isinstance(store, Store)
     opened = store if isinstance(store, Store) else open_reading(store)
     app = FastAPI(
-        title="playhead", docs_url=None, redoc_url=None, openapi_url=None, lifespan=None if given else _closing(opened)
+        title="playhead",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_closing(contextlib.nullcontext() if given else opened),
     )
     gate = Gate(token=token)
     url = None if given else recorder.current_config().database_url
@@ -73,10 +82,10 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     return app
 
 
-def _closing(store: Store) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _closing(store: AbstractContextManager[object]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with store:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with store, contextlib.closing(app.state.site.runs):
             yield
 
     return lifespan

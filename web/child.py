@@ -1,4 +1,4 @@
-"""The command line in a process of its own, for what loads the user's code: a replay, and the list of its models.
+"""Processes of their own for what loads the user's code: replays, and what is asked before them.
 
 The viewer may run for days while that code is edited. A new process has it as it is now, and whatever the code does
 when it is loaded stays out of the viewer.
@@ -15,7 +15,7 @@ from typing import Any, Sequence
 
 from tracer.config import Config
 
-#: A replay may wait for live models; one that takes longer than this is better run from a shell.
+#: What one waits for with the page open; what may take longer is a run (web.runs).
 TIMEOUT_S = 900
 
 
@@ -29,39 +29,62 @@ class Answered:
 
 def playhead(words: Sequence[str], config: Config) -> Answered:
     """Run ``playhead`` with these words and ``--json``, on this configuration's store."""
-    environment = {
+    return _answer(command_of(words), config, None)
+
+
+def prepare(asked: Any, config: Config) -> Answered:
+    """What ``web.preparing`` answers."""
+    answered = _answer([sys.executable, "-m", "web.preparing"], config, json.dumps(asked))
+    refused = answered.told.get("refused") if isinstance(answered.told, dict) else None
+    return answered if refused is None else Answered(None, refused)
+
+
+def command_of(words: Sequence[str]) -> list[str]:
+    """The command of a child, which prints JSON."""
+    options, dashes, told = list(words), [], []  # what stands behind "--" is no option, whatever it begins with
+    if "--" in options:
+        at = options.index("--")
+        options, dashes, told = options[:at], ["--"], options[at + 1 :]
+    return [sys.executable, "-m", "tracer.cli", *options, "--json", *dashes, *told]
+
+
+def environment_of(config: Config) -> dict[str, str]:
+    return {
         **os.environ,
         "PLAYHEAD_DATABASE_URL": config.database_url,
         "PLAYHEAD_HOME": str(config.home),
         "PLAYHEAD_ENABLED": "1",
     }
-    options, dashes, told = list(words), [], []  # what stands behind "--" is no option, whatever it begins with
-    if "--" in options:
-        at = options.index("--")
-        options, dashes, told = options[:at], ["--"], options[at + 1 :]
-    command = [sys.executable, "-m", "tracer.cli", *options, "--json", *dashes, *told]
+
+
+def _answer(command: Sequence[str], config: Config, said: str | None) -> Answered:
     try:
         done = subprocess.run(  # noqa: S603 - our own program, its words in a list
             command,
-            env=environment,
+            env=environment_of(config),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
-            stdin=subprocess.DEVNULL,
             check=False,
+            **({"stdin": subprocess.DEVNULL} if said is None else {"input": said}),
         )
     except subprocess.TimeoutExpired:
         return Answered(None, f"it did not end within {TIMEOUT_S // 60} minutes: run it from a shell")
+    return read(done.stdout, done.stderr, done.returncode)
+
+
+def read(printed: str, errors: str, code: int) -> Answered:
+    """What a child that has ended answered."""
     try:
-        return Answered(json.loads(_last_document(done.stdout)))
+        return Answered(json.loads(_last_document(printed)))
     except ValueError:
-        return Answered(None, _problem(done.stderr, done.returncode))
+        return Answered(None, _problem(errors, code))
 
 
 def _last_document(text: str) -> str:
     """The JSON at the end of what was printed; the user's own code may have printed before it."""
     lines = text.splitlines()
-    begins = [number for number, line in enumerate(lines) if line in {"{", "["} or line.startswith(("[]", "{}"))]
+    begins = [number for number, line in enumerate(lines) if line in {"{", "["} or line.startswith(("[]", "{}", '{"'))]
     return "\n".join(lines[begins[-1] :]) if begins else ""
 
 
@@ -70,4 +93,6 @@ def _problem(errors: str, code: int) -> str:
     ours = next((line for line in lines if line.startswith("playhead: ")), None)
     if ours is not None:
         return ours.removeprefix("playhead: ")
+    if code < 0:
+        return f"its process was ended by signal {-code}{f'; it said last: {lines[-1].strip()}' if lines else ''}"
     return f"it ended with code {code}: {lines[-1].strip() if lines else 'and said nothing'}"

@@ -17,6 +17,7 @@ from tracer.guard import guard
 from tracer.model import PayloadRef
 from tracer.store import Store
 from web.recent import Recent
+from web.runs import Runs
 from web.security import Gate
 from web.view.health import alert_of
 from web.view.panel import Unreadable
@@ -34,6 +35,8 @@ class Site:
     ending: Callable[[], bool] = lambda: False
     #: What pages read of many traces, kept for a moment.
     recent: Recent = field(default_factory=Recent)
+    #: What was started from its pages.
+    runs: Runs = field(default_factory=Runs)
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
     _asked: tuple[float, int] = (0.0, 0)

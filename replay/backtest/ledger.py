@@ -7,6 +7,7 @@ replay did that has no line yet is found by its tag, in the store (replay.backte
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
@@ -72,7 +73,17 @@ class Ledger:
 
     @classmethod
     def resume(cls, home: Path, backtest_id: str) -> Ledger | None:
-        """The ledger of a backtest that was begun here, or None. Raises PlanError for a file that is none."""
+        """The ledger of a backtest that was begun here, to go on with it, or None. Raises PlanError for a file that is
+        none."""
+        ledger = cls.read(home, backtest_id)
+        if ledger is not None and not ledger.path.read_bytes().endswith(b"\n"):  # its writer died within a line
+            with ledger.path.open("ab") as file:
+                file.write(b"\n")
+        return ledger
+
+    @classmethod
+    def read(cls, home: Path, backtest_id: str) -> Ledger | None:
+        """The same, only to look at it: another process may be writing."""
         path = path_of(home, backtest_id)
         try:
             text = path.read_text(encoding="utf-8")
@@ -88,10 +99,17 @@ class Ledger:
         for line in rest:
             if line is not None:
                 ledger._take(Outcome.of_json(line))
-        if not text.endswith("\n"):  # its writer died in the middle of a line
-            with path.open("ab") as file:
-                file.write(b"\n")
         return ledger
+
+
+def ledgers(home: Path) -> list[Ledger]:
+    """All that lie here, the one that was written last first; files that are none are passed over."""
+    found = []
+    for path in (home / _FOLDER).glob("*.jsonl"):
+        with contextlib.suppress(PlanError, KeyError, TypeError, OSError):
+            if (ledger := Ledger.read(home, path.stem)) is not None:
+                found.append((path.stat().st_mtime_ns, ledger))
+    return [ledger for _, ledger in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
 
 def new_id() -> str:

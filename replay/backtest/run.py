@@ -183,17 +183,22 @@ class _Run:
         )
 
     def report(self) -> Report:
-        done, asked = self.ledger.final(), self.ledger.asked
-        return Report(
-            backtest_id=asked.backtest_id,
-            rules=asked.rules,
-            scorer=asked.scorer,
-            traces=asked.traces,
-            outcomes=tuple(done[trace_id] for trace_id in asked.traces if trace_id in done),
-            left=tuple(trace_id for trace_id in asked.traces if trace_id not in done),
-            spent_nusd=self.ledger.spent_nusd,
-            budget_nusd=self.purse.limit_nusd,
-        )
+        return report_of(self.ledger, self.purse.limit_nusd)
+
+
+def report_of(ledger: Ledger, budget_nusd: int | None) -> Report:
+    """What has come of a backtest so far."""
+    done, asked = ledger.final(), ledger.asked
+    return Report(
+        backtest_id=asked.backtest_id,
+        rules=asked.rules,
+        scorer=asked.scorer,
+        traces=asked.traces,
+        outcomes=tuple(done[trace_id] for trace_id in asked.traces if trace_id in done),
+        left=tuple(trace_id for trace_id in asked.traces if trace_id not in done),
+        spent_nusd=ledger.spent_nusd,
+        budget_nusd=budget_nusd,
+    )
 
 
 def _ledger(  # noqa: PLR0913, PLR0917 - what a backtest is begun with
@@ -224,14 +229,14 @@ def _ledger(  # noqa: PLR0913, PLR0917 - what a backtest is begun with
         rules=words,
         plain_rules=plain_rules(rules),
         scorer=scorer if isinstance(scorer, str) else f"{scorer.__module__}:{getattr(scorer, '__qualname__', scorer)}",
-        traces=_chosen(traces, limit),
+        traces=chosen(traces, limit),
         budget_nusd=budget_nusd,
         on_divergence=on_divergence,
     )
     return Ledger.begin(home, asked)
 
 
-def _chosen(traces: Filter | Iterable[str], limit: int | None) -> tuple[str, ...]:
+def chosen(traces: Filter | Iterable[str], limit: int | None) -> tuple[str, ...]:
     """The ids of the traces, each once. Raises PlanError where there are none."""
     with open_reading() as store:  # adopts what killed runs left
         if not isinstance(traces, Filter):

@@ -330,7 +330,7 @@ class TestTheReplayForm:
             )
             page.locator("button[value=run]").click()
             page.wait_for_url("**/diff/**")
-            assert page.evaluate("sessionStorage.getItem('said')") == "Running…"
+            assert page.evaluate("sessionStorage.getItem('said')") == "Starting…"
             assert page.locator(".lead").inner_text() == "The replay gave the same as the record."
             page.go_back()
             assert page.locator("button[value=run]").inner_text() == "Run the replay"

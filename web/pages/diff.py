@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shlex
+from typing import Any, Mapping
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from replay import diff
 from tracer.format import short_id
-from tracer.model import PayloadRef
+from tracer.model import PayloadRef, Trace
 from web.rendering import machine, page
-from web.site import CurrentSite
+from web.runs import told
+from web.site import CurrentSite, Site
 from web.view.compare import diff_view, opened
-from web.view.contexts import Chrome, DiffPage, Link
+from web.view.contexts import Chrome, Link
+from web.view.contexts_of_replays import DiffPage
+from web.view.stops import stop_of
 
 router = APIRouter()
 
@@ -44,9 +48,35 @@ def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
             here=f"compared with {short_id(after)}",
             json_href=f"/diff/{before}/{after}.json",
             command=f"playhead diff {before} {after}",
-            replay_href=f"/t/{before}/replay",
+            replay_href=f"/t/{before}/replay{f'?like={after}' if is_replay else ''}",
         ),
         diff=diff_view(found, load=load),
         swap_href="" if is_replay else f"/diff/{after}/{before}",
+        again=_again(found.after) if is_replay else "",
+        stop=stop_of(found.after, _told(site, before, after)) if is_replay else None,
     )
     return page(request, "diff.html", context)
+
+
+@router.get("/diff/{a}/{b}/{more:path}")
+def show_several(site: CurrentSite, a: str, b: str, more: str) -> Response:
+    """More than two lead to their comparison with the oldest."""
+    found = [site.store.resolve(one) for one in (a, b, *more.removesuffix(".json").split("/"))]
+    query = "&".join(f"t={one}" for one in found)
+    return RedirectResponse(f"/compare{'.json' if more.endswith('.json') else ''}?{query}", 303)
+
+
+def _again(replay: Trace) -> str:
+    """The command that does the same replay again."""
+    words = ["playhead", "replay", str(replay.summary.replay_of)]
+    for rule in (replay.plan or {}).get("rules") or ():
+        option, _, value = str(rule).partition(" ")
+        if option.startswith("--"):
+            words += [option, value] if value else [option]
+    return shlex.join(words)
+
+
+def _told(site: Site, before: str, after: str) -> Mapping[str, Any]:
+    """What the process of this replay said, if it was started here and is still known."""
+    runs = site.runs.of("replay", before)
+    return next((told(run) for run in runs if told(run).get("trace_id") == after), {})

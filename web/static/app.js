@@ -134,31 +134,6 @@ function fold(by) {
   say(`showing ${level + 1} levels`);
 }
 
-// The replay form: the command below it follows what is chosen, and a replay that runs says so.
-const plan = $("form.plan");
-let told = 0;
-plan?.addEventListener("change", async () => {
-  const turn = ++told;
-  const fields = new URLSearchParams(new FormData(plan));
-  fields.set("then", "command");
-  const response = await fetch(plan.action, { method: "POST", body: fields });
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (turn === told && response.ok) $("#command").textContent = $("#command", page).textContent;
-});
-plan?.addEventListener("submit", (event) => {
-  if (event.submitter?.value !== "run") return;
-  if (plan.ariaBusy === "true") return event.preventDefault();
-  plan.ariaBusy = "true";
-  event.submitter.textContent = "Running…";
-  say("the replay runs");
-});
-// Back from the comparison, the browser shows the form as it was left.
-addEventListener("pageshow", () => {
-  if (plan?.ariaBusy !== "true") return;
-  plan.ariaBusy = "false";
-  $("button[value=run]", plan).textContent = "Run the replay";
-});
-
 const commandOf = () => $(".step")?.dataset.command || $("#command")?.textContent || document.body.dataset.command;
 
 function compare() {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tracer.format import Shown
 from tracer.model import Kind, Status
-from web.view.compare import DiffView, FieldChange
+from web.view.compare import FieldChange
 from web.view.conversation import Conversation
 from web.view.deciding import Decided
 from web.view.events import Events
@@ -166,44 +166,6 @@ class TracePage:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanRow:
-    """One step in the replay form. ``field`` is its path, by which its fields are named."""
-
-    step: str
-    field: str
-    name: str
-    kind: Kind
-    status: Status
-    depth: int
-    model: str
-    effect: bool
-    choices: tuple[Choice, ...]
-    edit: str
-    edit_rows: int
-    edit_note: str
-    edited: bool
-    open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayPage:
-    chrome: Chrome
-    header: Header
-    rows: tuple[PlanRow, ...]
-    csrf: str
-    action: str
-    command: str
-    budget: str
-    divergence: tuple[Choice, ...]
-    #: Why no replay can be started here; empty when it can.
-    refused: str = ""
-    #: What went wrong with the last attempt, as a sentence, what to do about it, and where to look.
-    problem: str = ""
-    hint: str = ""
-    look: Link | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AskedRow:
     """One question to a human. A ``closed`` one can't be answered; one that has not ``gone_on`` can be resumed."""
 
@@ -241,13 +203,6 @@ class EscalationsPage:
     by: str
     #: Why nothing can be answered here; empty when it can.
     refused: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DiffPage:
-    chrome: Chrome
-    diff: DiffView
-    swap_href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
