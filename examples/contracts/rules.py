@@ -1,0 +1,37 @@
+"""What an answer about a contract must hold to, beside the rules that the router brings. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from router import Verbatim
+
+#: Numbers as figures, and names: words that begin with a capital, but not at the beginning of a sentence.
+_FACTS = re.compile(r"\d[\d,.]*\d|\d|(?<=[\w,;] )[A-Z][a-z]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class NothingAdded:
+    """Every number and every name of a summary stands in what it is of."""
+
+    source: str
+    name: str = "nothing added"
+
+    def offence(self, text: str) -> str | None:
+        known = self.source.casefold()
+        added = [fact for fact in _FACTS.findall(text) if fact.casefold() not in known]
+        return f"{', '.join(dict.fromkeys(added))}: not in the clause" if added else None
+
+
+@dataclass(frozen=True, slots=True)
+class LawIsCited:
+    """The law that a JSON answer names stands in the clause, word by word. None is always right to say."""
+
+    clause: str
+    name: str = "law is cited"
+
+    def offence(self, text: str) -> str | None:
+        law = json.loads(text)["governing_law"]
+        return None if law is None else Verbatim(self.clause).offence(law)
