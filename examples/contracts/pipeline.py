@@ -13,15 +13,15 @@ from typing import Any, Literal, Sequence
 
 from contracts.models import CATALOGUE, CLAUSE_CHECK, CLAUSE_LR, PLAYBOOK, SMOLLM2
 from contracts.page import html, markdown
-from contracts.rules import LawIsCited, NothingAdded
+from contracts.rules import LawIsCited, NothingAdded, OwnWords
 from router import (
     Attempt,
-    Bans,
     CallFailed,
     GuardrailFailed,
     Guardrails,
     JsonSchema,
     Length,
+    Matches,
     PromptTooLong,
     Retry,
     Router,
@@ -153,10 +153,11 @@ def shortened(clause: str) -> str:
 
 
 def in_a_sentence(attempt: Attempt, clause: str) -> str:
-    """One model's summary. Raises GuardrailFailed where it adds to the clause, is empty or endless."""
+    """One model's summary. Raises GuardrailFailed where it adds to the clause, says nothing of it, or was cut off."""
     prompt = f"Say in one short sentence what this clause of a contract means.\n\nClause: {clause[:_SHOWN]}"
     text = ask(attempt.target, prompt, temperature=0, max_tokens=60, timeout_s=attempt.timeout_s).text.strip()
-    require(text, Guardrails((Length(at_least=20, at_most=300), Bans(("legal advice",)), NothingAdded(clause))))
+    whole = Matches(r".*[.!]", said="a whole sentence")
+    require(text, Guardrails((Length(at_least=20, at_most=300), whole, NothingAdded(clause), OwnWords(clause))))
     return text
 
 
