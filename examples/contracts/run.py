@@ -38,7 +38,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description="Read real contracts with five models in a row.")
     options.add_argument("--contracts", type=int, default=len(contracts()), help="how many (default: %(default)s)")
     chosen = contracts()[: max(1, options.parse_args().contracts)]
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=120)
     console.print(f"{len(chosen)} contracts with the clauses that lawyers marked (CUAD, CC-BY-4.0).")
     warm_up(console)
     since_ns = time.time_ns()

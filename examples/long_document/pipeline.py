@@ -4,6 +4,7 @@ group, and cited by the chunks that it comes from.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -20,13 +21,13 @@ from router import (
     Matches,
     Part,
     PromptTooLong,
-    Reduced,
     Retry,
     Router,
     Target,
     ask_stream,
     is_transient,
     map_reduce,
+    markers,
     require,
     split,
     tokenizer,
@@ -46,8 +47,12 @@ WINDOW = 320
 #: Tokens of an answer.
 ANSWER = 60
 _TASK = "You summarise contracts. Answer with one short sentence, in the words of the text."
+#: Up to the first full stop that ends a sentence, and not a number.
+_SENTENCE = re.compile(r".{20,}?[a-z)\"%]\.(?=\s|$)")
 _FAILS = (CallFailed, PromptTooLong, GuardrailFailed)
 _RETRY = Retry(on=is_transient, attempts=2)
+#: A sentence of a note and its markers; what is said holds no other brackets.
+_CITED = re.compile(r"\s*([^\[\]]+?) (\[[\d, ]+\])")
 #: Where the language model can't run the cautious writers stand alone.
 _LLM = (SMOLLM2,) if missing() is None else ()
 
@@ -62,7 +67,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """``cites`` are the chunks that ``text`` comes from, as places in the contract; none where it was read in one go.
+    """``cites`` are the chunks that ``text`` cites, as places in the contract; none where it was read in one go.
     ``notes`` are what each chunk came to."""
 
     text: str
@@ -88,7 +93,8 @@ def in_parts(contract: str) -> Summary:
     last: Note = done.value
     known = tuple(cite.number for cite in done.cites)
     require(last.text, Guardrails((Markers(known, required=True),)))
-    return Summary(last.text, last.by, _places(done), tuple(part.value for part in done.parts), done.levels)
+    places = tuple((cite.start, cite.end) for cite in done.cited(markers(last.text)))
+    return Summary(last.text, last.by, places, tuple(part.value for part in done.parts), done.levels)
 
 
 @step
@@ -127,19 +133,22 @@ def of_notes(attempt: Attempt, parts: Sequence[Part]) -> str:
 
 def beginnings(parts: Sequence[Part]) -> str:
     """The cautious reduction: how each note begins, with its own markers, so that what is cited stays apart."""
-    room = max(4, 60 // len(parts))
-    return " ".join(f"{_shortened(_without_markers(part.value.text), room)} {part.marker}" for part in parts)
+    cited = (_CITED.match(part.value.text) for part in parts)
+    room = max(6, 80 // len(parts))
+    return " ".join(f"{_shortened(found[1], room)} {found[2]}" for found in cited if found is not None)
 
 
 def said(attempt: Attempt, text: str, source: str) -> str:
-    """One model's sentence about a text, read as it is said. Raises GuardrailFailed where it adds to the source, has
-    little to do with it, or was cut off."""
+    """The first sentence that one model says of a text, read as it is said. Raises GuardrailFailed where it adds to the
+    source, has little to do with it, or is none."""
     messages = [{"role": "system", "content": _TASK}, {"role": "user", "content": text}]
     spoken = ask_stream(attempt.target, messages, temperature=0, max_tokens=ANSWER, timeout_s=attempt.timeout_s)
     for _ in spoken:
         pass
-    sentence = spoken.reply.text.strip()
-    whole_one = Matches(r"[^\[\]]*[.!]", said="a whole sentence without brackets")
+    words = " ".join(spoken.reply.text.split())
+    first = _SENTENCE.match(words)
+    sentence = words if first is None else first.group()
+    whole_one = Matches(r"[^\[\]]*\.", said="a whole sentence without brackets")
     require(sentence, Guardrails((Length(20, 320), whole_one, NothingAdded(source), OwnWords(source))))
     return sentence
 
@@ -149,14 +158,10 @@ notes = Router([*_LLM, beginning], on=_FAILS, retry=_RETRY, deadline_s=60, name=
 reductions = Router([*_LLM, beginnings], on=_FAILS, retry=_RETRY, deadline_s=60, name="bring_together")
 
 
-def _places(done: Reduced) -> tuple[tuple[int, int], ...]:
-    return tuple((cite.start, cite.end) for cite in done.cites)
-
-
 def _shortened(text: str, words: int) -> str:
     said_words = text.replace("[", "(").replace("]", ")").split()
     return " ".join(said_words[:words]) + (" …" if len(said_words) > words else "")
 
 
 def _without_markers(text: str) -> str:
-    return text.partition(" [")[0]
+    return " ".join(found[1] for found in _CITED.finditer(text))
