@@ -44,6 +44,11 @@ Risk = Literal["high", "medium", "low"]
 SUMMARIES = 2
 #: So much of a clause is shown to the language model: with the rest of its prompt that surely fits into its window.
 _SHOWN = 1200
+#: "the laws of the State of New York", "the law of the People's Republic of China".
+_LAWS_OF = re.compile(
+    r"\blaws? of (?:the )?(?:(?:State|Commonwealth|Province) of )?"
+    r"(?P<law>[A-Z][\w'\u2019]*(?:(?: of| the)* [A-Z][\w'\u2019]*)*)"
+)
 _LAW = {
     "type": "object",
     "required": ["governing_law"],
@@ -188,11 +193,8 @@ def check(contract: str, clause: Clause) -> Opinion:
 
 def law_by_pattern(clause: str) -> str:
     """The cautious reader of a clause about the governing law, as JSON: what follows on "laws of"."""
-    found = re.search(
-        r"\blaws? of (?:the )?(?:(?:State|Commonwealth|Province) of )?((?:[A-Z][\w'\u2019]*|of|the)(?: (?=[A-Z]|of ))?)+",
-        clause,
-    )
-    law = None if found is None else found.group().partition(" of ")[2].removeprefix("the ")
+    found = _LAWS_OF.search(clause)
+    law = None if found is None else found["law"]
     return json.dumps({"governing_law": law})
 
 

@@ -56,7 +56,9 @@ def warm_up(console: Console) -> None:
         for fold in range(FOLDS):
             clause_check.trained(fold)
     if (reason := missing()) is not None:
-        console.print(f"[yellow]The language model can't run here ({reason}).[/] Going on with the cautious ones alone.")
+        console.print(
+            f"[yellow]The language model can't run here ({reason}).[/] Going on with the cautious ones alone."
+        )
     elif SMOLLM2.url is not None:
         with console.status(f"starting {SMOLLM2.name} on this machine"):
             catalogue().make_reachable(SMOLLM2.url)
@@ -101,10 +103,14 @@ def show(console: Console, reads: list[Read], asked: int) -> None:
     for who, right in figures.laws(reads).items():
         console.print(f"Governing law as {who} wrote it is the lawyers' answer: {told(right)}")
     wrote = figures.writers(read for _, read in reads)
-    console.print(f"Summaries that held to the rules, by who wrote them: {dict(wrote)}. Nobody has labelled whether they")
+    console.print(
+        f"Summaries that held to the rules, by who wrote them: {dict(wrote)}. Nobody has labelled whether they"
+    )
     console.print("are good, nor the risks: read some.")
     console.print(f"\n{len(reads)} of {asked} contracts were read to their end: {current_config().home / 'reviews'}")
-    console.print("Next: playhead show latest | playhead faults latest | playhead stats --workflow review | playhead ui")
+    console.print(
+        "Next: playhead show latest | playhead faults latest | playhead stats --workflow review | playhead ui"
+    )
     console.print("      playhead replay latest --fail in_a_sentence=timeout    # what if the language model were slow")
 
 

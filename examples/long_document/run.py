@@ -67,9 +67,7 @@ def outside(text: str) -> tuple[Chunk, ...]:
 
 def amended(chunks: tuple[Chunk, ...], place: int) -> tuple[Chunk, ...]:
     """The chunks, one of them with a sentence put before it."""
-    return tuple(
-        replace(chunk, text=AMENDMENT + chunk.text) if chunk.number == place else chunk for chunk in chunks
-    )
+    return tuple(replace(chunk, text=AMENDMENT + chunk.text) if chunk.number == place else chunk for chunk in chunks)
 
 
 def show(console: Console, done: Summary, text: str) -> None:

@@ -45,7 +45,11 @@ def decisions(trace, name):
 def provider(monkeypatch):
     with Loopback() as server:
         llm = Target("smollm2-135m", base_url=server.url, context_tokens=2048, price=FREE)
-        for router, last in ((pipeline.at_once, in_parts), (pipeline.notes, beginning), (pipeline.reductions, beginnings)):
+        for router, last in (
+            (pipeline.at_once, in_parts),
+            (pipeline.notes, beginning),
+            (pipeline.reductions, beginnings),
+        ):
             monkeypatch.setattr(router, "targets", (llm, last))
         yield server
 
@@ -102,7 +106,11 @@ class TestAFailure:
 
     @pytest.mark.parametrize(
         "wrong",
-        ["The parties agreed on 77 dollars.", "The agreement is made between the", "Confidential employees resign soon."],
+        [
+            "The parties agreed on 77 dollars.",
+            "The agreement is made between the",
+            "Confidential employees resign soon.",
+        ],
         ids=["adds", "cut-off", "off-topic"],
     )
     def test_a_sentence_that_is_well_formed_and_wrong_is_not_taken(self, home, provider, wrong):
@@ -135,7 +143,9 @@ class TestAReplay:
         assert len(provider.seen) == before + 1 + len(reach)
         assert again.output.text != done.text
 
-    @pytest.mark.parametrize(("fault", "retries"), [("cut_stream", 1), ("timeout", 1), ("empty", 0)])
+    @pytest.mark.parametrize(
+        ("fault", "retries"), [("cut_stream", 1), ("rate_limited", 1), ("timeout", 0), ("empty", 0)]
+    )
     def test_with_a_fault_in_one_chunk_shows_the_next_writer_taking_over(self, home, provider, fault, retries):
         provider.next(SAID)
         assert summarise(TEXT).notes[0].by == "smollm2-135m"
