@@ -1,4 +1,4 @@
-"""Contracts with the clauses that lawyers marked (data/SOURCE.md), cut into sentences. Pure, but for reading the file."""
+"""Contracts with the clauses that lawyers marked (data/SOURCE.md), cut into sentences. Pure, but for the file."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contracts import clause_check, clause_lr, playbook
 from support.local_llm import CONTEXT_TOKENS, SLOTS, LocalLlm
+
+from contracts import clause_check, clause_lr, playbook
 from tracer import FREE, Target
 
 CLAUSE_LR = Target(clause_lr.NAME, call=clause_lr.answer, price=FREE)

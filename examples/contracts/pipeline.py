@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Sequence
 
+from support.local_llm import missing
+
 from contracts.models import CATALOGUE, CLAUSE_CHECK, CLAUSE_LR, PLAYBOOK, SMOLLM2
 from contracts.page import html, markdown
 from contracts.rules import LawIsCited, NothingAdded, OwnWords
@@ -33,7 +35,6 @@ from router import (
     judge,
     require,
 )
-from support.local_llm import missing
 from tracer import configure, effect, step, workflow
 from tracer.recorder import current_config
 

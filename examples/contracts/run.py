@@ -13,17 +13,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# the folder above is the one that packages are looked for in, as for ``playhead demo``; "support" has the language model
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # run as a script: the folder above is the one that holds the packages of the examples
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rich.console import Console
+from rich.table import Table
+from support.local_llm import SLOTS, missing
 
 from contracts import clause_check, figures
 from contracts.cuad import CATEGORIES, FOLDS, Contract, contracts
 from contracts.models import SMOLLM2
 from contracts.pipeline import Review, review
-from rich.console import Console
-from rich.table import Table
-
-from support.local_llm import SLOTS, missing
 from tracer import flush
 from tracer.reading import open_reading
 from tracer.recorder import catalogue, current_config

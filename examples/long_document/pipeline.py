@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Sequence
 
 from contracts.rules import NothingAdded, OwnWords
+from support.local_llm import CONTEXT_TOKENS, SLOTS, LocalLlm, missing, weights
+
 from long_document.gguf_tokens import Tokens
 from router import (
     Attempt,
@@ -32,7 +34,6 @@ from router import (
     split,
     tokenizer,
 )
-from support.local_llm import CONTEXT_TOKENS, SLOTS, LocalLlm, missing, weights
 from tracer import FREE, configure, step, workflow
 
 NAME = "smollm2-135m"

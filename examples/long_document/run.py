@@ -13,16 +13,16 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-# the folder above is the one that packages are looked for in; "contracts" has the documents, "support" the model
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # run as a script: the folder above is the one that holds the packages of the examples
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from contracts.cuad import contracts
-from long_document.pipeline import NAME, SMOLLM2, Summary, cut, summarise
 from rich.console import Console
+from support.local_llm import missing
 
+from long_document.pipeline import NAME, SMOLLM2, Summary, cut, summarise
 from replay import Replay, edit, replay
 from router import Chunk, counted
-from support.local_llm import missing
 from tracer import flush
 from tracer.decisions import decision_in
 from tracer.reading import open_reading

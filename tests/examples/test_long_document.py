@@ -147,12 +147,12 @@ class TestAReplay:
         ("fault", "retries"), [("cut_stream", 1), ("rate_limited", 1), ("timeout", 0), ("empty", 0)]
     )
     def test_with_a_fault_in_one_chunk_shows_the_next_writer_taking_over(self, home, provider, fault, retries):
-        provider.next(SAID)
+        provider.route(cut(TEXT)[0].text, SAID)
         assert summarise(TEXT).notes[0].by == "smollm2-135m"
         again = replay("latest", fail("map[0]", fault), on_divergence="live")
         trace = trace_of(again.trace_id)
         assert again.output.notes[0].by == "beginning"
-        first = next(step for step in trace.steps if step.name == "note" and step.kind == "router")
+        first = next(step for step in trace.steps if step.path.endswith("/map/note"))
         decided = decision_in(first.tags)
         assert (decided.chosen, decided.retries) == ("beginning", retries)
 
@@ -163,8 +163,18 @@ class TestTheTokenizer:
         # counted by llama.cpp's /tokenize on the same weights
         tokens = Tokens(weights())
         assert len(tokens.encode(TEXT)) == 2911
-        words = "Hello  world 123 it's \u00e9\n\n  x \u201cquote\u201d 2004 \ufb01\u2028"
-        assert list(tokens.encode(words))[:10] == [19556, 216, 905, 216, 33, 34, 35, 357, 506, 216]
+        assert list(tokens.encode("Hello  world 123 it's \u00e9")) == [
+            19556,
+            216,
+            905,
+            216,
+            33,
+            34,
+            35,
+            357,
+            506,
+            26411,
+        ]
 
     @given(text=st.text())
     def test_counts_whatever_is_written(self, text):
