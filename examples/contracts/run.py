@@ -111,7 +111,9 @@ def show(console: Console, reads: list[Read], asked: int) -> None:
     console.print(
         "Next: playhead show latest | playhead faults latest | playhead stats --workflow review | playhead ui"
     )
-    console.print("      playhead replay latest --fail in_a_sentence=timeout    # what if the language model were slow")
+    console.print(
+        "      playhead replay latest --fail summarise=timeout --on-divergence live    # what if the language model were slow"
+    )
 
 
 def told(share: Share) -> str:
