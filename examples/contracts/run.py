@@ -112,7 +112,7 @@ def show(console: Console, reads: list[Read], asked: int) -> None:
         "Next: playhead show latest | playhead faults latest | playhead stats --workflow review | playhead ui"
     )
     console.print(
-        "      playhead replay latest --fail summarise=timeout --on-divergence live    # what if the language model were slow"
+        "      playhead replay latest --fail summarise=timeout --on-divergence live    # what if it were slow"
     )
 
 
