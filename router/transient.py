@@ -38,6 +38,7 @@ _CONNECTIONS = frozenset(
         "openai.APIConnectionError",
         "requests.ChunkedEncodingError",
         "requests.ConnectionError",
+        "router.StreamBroke",
         "urllib3.NewConnectionError",
         "urllib3.ProtocolError",
     }

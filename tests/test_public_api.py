@@ -124,6 +124,7 @@ PUBLIC = {
         "Typed",
         "Undecided",
         "UnknownRole",
+        "Verbatim",
         "Verdict",
         "Voted",
         "Waiting",

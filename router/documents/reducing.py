@@ -5,7 +5,7 @@ may run at once, and is sent what came of each. Pure, but for the tokenizer.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Generator, Literal, Sequence
 
 from router.documents.split import Chunk
@@ -39,8 +39,9 @@ class Part:
 
     @property
     def text(self) -> str:
-        """The value as a prompt would show it: a text as it is, all else as JSON."""
-        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=str)
+        """The value as a prompt would show it: a text as it is, all else as JSON, dataclasses and pydantic's models by
+        their fields."""
+        return self.value if isinstance(self.value, str) else json.dumps(self.value, ensure_ascii=False, default=_plain)
 
     @property
     def marker(self) -> str:
@@ -153,6 +154,14 @@ def _raise_first(outcomes: list[Outcome]) -> None:
     for _, error in outcomes:
         if error is not None and not isinstance(error, NeverRan):
             raise error
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for, by its fields where it has some."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if callable(dump) else str(value)
 
 
 def _joined(group: tuple[Part, ...], value: Any) -> Part:

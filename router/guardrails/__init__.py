@@ -3,7 +3,7 @@ as recorded steps, and what is done about an answer that breaks them.
 """
 
 from router.guardrails.checked import checked, checked_async, guarded, judge, repair, require
-from router.guardrails.cited import Markers, Quotes
+from router.guardrails.cited import Markers, Quotes, Verbatim
 from router.guardrails.flow import Checked
 from router.guardrails.forms import JsonSchema, Parses, Typed
 from router.guardrails.money import NoPromiseOfMoney
@@ -34,6 +34,7 @@ __all__ = [
     "Temperature",
     "TokenLimit",
     "Typed",
+    "Verbatim",
     "Verdict",
     "asked",
     "checked",

@@ -31,6 +31,21 @@ class Quotes:
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """The whole text stands in ``source``, word by word, as ``Quotes`` has it for what is in quotation marks: for what
+    is itself a citation, such as one field of an answer. A text without a word is none."""
+
+    source: str
+    name: str = "verbatim"
+
+    def offence(self, text: str) -> str | None:
+        if not any(sign.isalnum() for sign in text):
+            return "nothing is cited"
+        located = _source(self.source).locate(text)
+        return None if located.exact else _told(located, self.source)
+
+
+@dataclass(frozen=True, slots=True)
 class Markers:
     """Every marker, as ``[3]`` or ``[1, 4]``, is one of ``known``: the numbers of the chunks that were shown.
 

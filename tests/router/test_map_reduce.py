@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
+from dataclasses import dataclass
 
 import anyio
 import anyio.lowlevel
 import pytest
+from pydantic import BaseModel
 
 from replay import edit, replay
-from router import ChunkFailed, TooLongToReduce, map_reduce, map_reduce_async, split
+from router import ChunkFailed, Part, TooLongToReduce, map_reduce, map_reduce_async, split
 from tests.recording import path_of, project  # noqa: F401 - a fixture
 from tests.tracer.test_shapes import LOOPS
 from tracer import recorder, step, workflow
@@ -350,3 +353,21 @@ class TestAReplay:
         assert sorted(reach) == sorted(each for each in reach if each[0] <= 3 <= each[1])
         assert len(again) == 2 < len(reductions)
         assert [each for each in CALLED.first_words if each != "sum"] == ["4."]
+
+
+@dataclass(frozen=True)
+class Finding:
+    text: str
+    pages: tuple[int, ...]
+
+
+class TestAPart:
+    def test_that_is_a_dataclass_reads_as_its_fields(self):
+        part = Part([Finding("late", (1, 2))], ())
+        assert json.loads(part.text) == [{"text": "late", "pages": [1, 2]}]
+
+    def test_that_is_a_pydantic_model_reads_as_its_fields(self):
+        class Answer(BaseModel):
+            risk: str
+
+        assert json.loads(Part({"answer": Answer(risk="high")}, ()).text) == {"answer": {"risk": "high"}}

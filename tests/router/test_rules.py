@@ -28,6 +28,7 @@ from router import (
     Temperature,
     TokenLimit,
     Typed,
+    Verbatim,
     asked,
 )
 
@@ -268,3 +269,25 @@ class TestGuardrailsForAll:
         assert [each.rule for each in verdict.offences] == ["length", "parses", "banned topic"]
         assert verdict.rule == "length"
         assert verdict.checked == ("length", "parses", "banned topic")
+
+
+class TestVerbatim:
+    def test_holds_for_what_stands_in_the_source_quotation_marks_and_all(self):
+        source = 'The "Term" of this Agreement is\n two years.'
+        assert Verbatim(source).offence('The "Term" of this Agreement is two years') is None
+
+    def test_tells_the_nearest_passage_of_what_does_not(self):
+        offence = Verbatim("The term is two years. The law is that of Ohio.").offence("the term is three years")
+        assert offence is not None
+        assert "is not in the source; nearest" in offence
+
+    @pytest.mark.parametrize("text", ["", " \n", "...", '""'], ids=["empty", "white", "dots", "marks"])
+    def test_a_citation_without_a_word_is_none(self, text):
+        assert Verbatim("Something.").offence(text) == "nothing is cited"
+
+    @given(st.text(min_size=1), st.integers(0, 50), st.integers(1, 50))
+    def test_holds_for_whole_words_of_any_source(self, source, start, length):
+        words = source.split()[start : start + length]
+        passage = " ".join(words)
+        offence = Verbatim(source).offence(passage)
+        assert offence in (None, "nothing is cited")

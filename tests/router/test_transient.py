@@ -11,7 +11,7 @@ import requests
 import urllib3
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from router import is_connection, is_rate_limit, is_timeout, is_transient
+from router import StreamBroke, is_connection, is_rate_limit, is_timeout, is_transient
 
 REQUEST = httpx.Request("POST", "http://127.0.0.1:1/v1")
 
@@ -54,6 +54,7 @@ class TestTransient:
             status(400, x_should_retry="true"),
             status(200, anthropic, body={"type": "error", "error": {"type": "overloaded_error"}}),
             throttled("ThrottlingException"),
+            StreamBroke("small", "the connection was closed", "so f"),
             httpx.HTTPStatusError("no", request=REQUEST, response=httpx.Response(502)),
             requests.HTTPError("no", response=type("R", (), {"status_code": 500, "headers": {}})()),
         ],
