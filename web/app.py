@@ -21,6 +21,7 @@ from web.pages import (
     escalations,
     filters,
     health,
+    ingest,
     live,
     notes,
     payload,
@@ -39,7 +40,7 @@ from web.view.text import sentence
 
 _PAGES = (
     *(traces, live, filters, picked, payload, replay, notes, trace, diff, escalations),
-    *(routes, canaries, thresholds, health, about),
+    *(routes, canaries, thresholds, health, about, ingest),
 )
 _HINTS = {
     404: "Check the address, or start from the list.",

@@ -6,7 +6,7 @@ Fields of a later version are passed over. Raises NotOtlp for bytes that are no 
 from __future__ import annotations
 
 import struct
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 from tracer.otlp.span import DEEPEST, Link, NotOtlp, Request, Source, Span, SpanEvent
 
@@ -133,23 +133,15 @@ def _value(data: bytes, depth: int) -> Any:
         raise NotOtlp(f"a value of an attribute has more than {DEEPEST} levels")
     found: Any = None
     for number, value in _fields(data):
-        if number == 1:
-            found = _text(value)
-        elif number == 2:
-            found = bool(value)
-        elif number == 3:
-            found = _signed(value)
-        elif number == 4:
-            found = _float(value)
-        elif number == 5:
+        if number == 5:
             found = [_value(_message(each), depth + 1) for inner, each in _fields(_message(value)) if inner == 1]
         elif number == 6:
             found = {}
             for inner, each in _fields(_message(value)):
                 if inner == 1:
                     _key_value(_message(each), found, depth + 1)
-        elif number == 7:
-            found = _message(value)
+        elif number in _PLAIN:
+            found = _PLAIN[number](value)
     return found
 
 
@@ -221,3 +213,7 @@ def _signed(value: Any) -> int:
 def _float(value: Any) -> float:
     found: float = _double(_whole(value).to_bytes(8, "little"))[0]
     return found
+
+
+#: The fields of an AnyValue that hold no other values.
+_PLAIN: Mapping[int, Callable[[Any], Any]] = {1: _text, 2: bool, 3: _signed, 4: _float, 7: _message}

@@ -93,7 +93,8 @@ class Request:
 def _wrong(span: Span) -> str | None:
     for name, value, size in (("traceId", span.trace_id, 16), ("spanId", span.span_id, 8)):
         if len(value) != size or not any(value):
-            return f"{name} of span {span.name[:80]!r} is {value.hex()[:40] or 'empty'}, not {size} bytes that are not all 0"
+            said = value.hex()[:40] or "empty"
+            return f"{name} of span {span.name[:80]!r} is {said}, not {size} bytes that are not all 0"
     if span.parent_id is not None and len(span.parent_id) != 8:
         return f"parentSpanId of span {span.name[:80]!r} is {span.parent_id.hex()[:40]}, not 8 bytes"
     if not 0 < span.start_ns <= LAST_NS or not 0 <= span.end_ns <= LAST_NS:
