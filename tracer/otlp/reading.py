@@ -6,12 +6,12 @@ Pure, and nothing here raises: attributes that are not as their convention says 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Mapping, get_args
 from urllib.parse import urlsplit
 
 from tracer.messages import ChatAnswer, ChatRequest
-from tracer.model import Failure, Usage
+from tracer.model import Failure, Origin, Usage
 from tracer.otlp import attributes as table
 from tracer.otlp import spoken
 from tracer.otlp.span import CLIENT, ERROR, Span, SpanEvent
@@ -44,10 +44,9 @@ class Told:
     call: dict[str, Any] | None = None
     failure: Failure | None = None
     tags: Mapping[str, Any] | None = None
-
-    @property
-    def outcome(self) -> str:
-        return "ok" if self.failure is None else "failed"
+    outcome: str = "ok"
+    #: What only playhead writes of a step: ``effect``, ``origin``, and a root's ``version``.
+    attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def told(span: Span) -> Told:
@@ -66,8 +65,27 @@ def told(span: Span) -> Told:
         output=gave,
         call=call,
         failure=failure_of(span),
-        tags=tags_of(span, attributes),
+        tags=tags_of(span, attributes, kind),
+        outcome=_outcome(span, attributes),
+        attrs=_attrs(span, attributes),
     )
+
+
+def _outcome(span: Span, attributes: Mapping[str, Any]) -> str:
+    if span.status == ERROR:
+        said = attributes.get("playhead.outcome")
+        return said if said in ("cancelled", "stopped") else "failed"
+    return "ok"
+
+
+def _attrs(span: Span, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    version = text(attributes.get("playhead.version"))
+    origin = attributes.get("playhead.origin")
+    return {
+        **({"effect": True} if attributes.get("playhead.effect") is True else {}),
+        **({"origin": origin} if origin in get_args(Origin) else {}),
+        **({"version": version} if version and span.parent_id is None else {}),
+    }
 
 
 def _guessed(span: Span, attributes: Mapping[str, Any]) -> str:
@@ -93,7 +111,7 @@ def call_of(span: Span, attributes: Mapping[str, Any]) -> dict[str, Any]:
         "first_token_ns": _first_token(span, attributes),
         "status_code": count(table.first(attributes, table.STATUS_CODE)),
         "streamed": streamed is True or asked.get("stream") is True,
-        "error_type": text(table.first(attributes, table.ERROR_TYPE)),
+        "error_type": text(table.first(attributes, ("playhead.error_type", *table.ERROR_TYPE))),
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -132,7 +150,10 @@ def parameters_in(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values(span: Span, attributes: Mapping[str, Any], kind: str, call: Mapping[str, Any] | None) -> tuple[Any, Any]:
-    given, gave = (_json(table.first(attributes, names)) for names in (table.INPUT, table.OUTPUT))
+    given, gave = (
+        _side(attributes, names, mime)
+        for names, mime in ((table.INPUT, "input.mime_type"), (table.OUTPUT, "output.mime_type"))
+    )
     if kind == "llm" and call is not None:
         return _request(span, attributes, call) or given, _answer(span, attributes, call) or gave
     if kind == "embedding" and given is None:
@@ -141,6 +162,19 @@ def _values(span: Span, attributes: Mapping[str, Any], kind: str, call: Mapping[
     if kind == "retriever" and gave is None:
         gave = [value for name, value in attributes.items() if name.endswith(".document.content")] or None
     return given, gave
+
+
+def _side(attributes: Mapping[str, Any], names: tuple[str, ...], mime: str) -> Any:
+    said = table.first(attributes, names)
+    match attributes.get(mime):
+        case "text/plain":
+            return said
+        case "application/json" if isinstance(said, str):
+            try:
+                return json.loads(said)
+            except (ValueError, RecursionError):
+                return said
+    return _json(said)
 
 
 def _request(span: Span, attributes: Mapping[str, Any], call: Mapping[str, Any]) -> ChatRequest | None:
@@ -181,13 +215,14 @@ def failure_of(span: Span) -> Failure | None:
     return Failure(short or name, message, module=module, notes=(stack,) if stack else ())
 
 
-def tags_of(span: Span, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def tags_of(span: Span, attributes: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """All that no other column holds, by its own name; what we wrote as a tag by the name that it had."""
     tags: dict[str, Any] = {MARK: span.source.scope or "unnamed"}
+    told_elsewhere = table.STATUS_CODE if kind in _CALLS else ()
     for name, value in attributes.items():
         if name.startswith(TAG):
             tags[name.removeprefix(TAG)] = _json(value)
-        elif value is not None and not table.is_read(name) and not name.startswith("playhead."):
+        elif value is not None and not _is_kept(name) and name not in told_elsewhere:
             tags[name] = _shortened(value)
     if span.parent_id is None:
         for name in ("service.name", "service.version", "deployment.environment.name"):
@@ -196,6 +231,10 @@ def tags_of(span: Span, attributes: Mapping[str, Any]) -> dict[str, Any]:
     if span.links:
         tags["otlp.links"] = [f"{link.trace_id.hex()}/{link.span_id.hex()}" for link in span.links][:20]
     return tags
+
+
+def _is_kept(name: str) -> bool:
+    return table.is_read(name) or name.startswith("playhead.")
 
 
 def _shortened(value: Any) -> Any:

@@ -6,18 +6,19 @@ that is instrumented otherwise, or came back to where it was exported from), is 
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from collections import Counter
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from tracer import codec
 from tracer.declared import Capture, Declared
-from tracer.events import Event, Finished, Started
+from tracer.events import Event, Finished, Noted, Started
 from tracer.failures import wordless
 from tracer.keeping import NO_VALUE, Keeper, Kept
 from tracer.key import NO_INPUT
 from tracer.model import Step
 from tracer.otlp.places import Node, Place, places
 from tracer.otlp.reading import MARK, Told, told
-from tracer.otlp.span import Span
+from tracer.otlp.span import LAST_NS, Span
 
 #: The tag that holds the parent which a span named, where its step stands elsewhere; empty where it named none.
 PARENT = "otlp.parent"
@@ -106,12 +107,23 @@ class _Story:
 
     def events(self) -> list[Event]:
         begins = self._started()
-        return [begins, self._finished()] if self._span.end_ns else [begins]
+        notes = list(self._scores())
+        return [begins, *notes, self._finished()] if self._span.end_ns else [begins, *notes]
+
+    def _scores(self) -> Iterator[Noted]:
+        """What was said of how good it is."""
+        said: Counter[str] = Counter()
+        for event in self._span.events:
+            name, value = (event.attributes.get(f"gen_ai.evaluation.{word}") for word in ("name", "score.value"))
+            if event.name == "gen_ai.evaluation.result" and isinstance(name, str) and isinstance(value, int | float):
+                at_ns, data = min(event.at_ns, LAST_NS), codec.encode(value).data
+                yield Noted(self._span.trace_id, self._span.span_id, "score", name, said[name], at_ns, data)
+                said[name] += 1
 
     def _started(self) -> Started:
         span, said, place = self._span, self._said, self._place
         clear, stored, lossy = self._kept(said.input)
-        attrs = {"tags": self._tags, **_of_root(place, said.workflow or said.name)}
+        attrs = {**said.attrs, "tags": self._tags, **_of_root(place, said.workflow or said.name)}
         if said.call is not None and "model_asked" in said.call:
             attrs["model"] = said.call["model_asked"]
         return Started(
