@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Iterator
 
 import pytest
 import uvicorn
+from click.testing import CliRunner
 from fastapi.testclient import TestClient
 from opentelemetry import trace as api
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -24,6 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 import tracer
 from tests.otlp_spans import TRACE, a_span, replayed
 from tests.web.conftest import viewer
+from tracer.cli import main
 from tracer.messages import ChatAnswer, ChatRequest
 from tracer.otlp import documents, protobuf_out
 from tracer.otlp.span import ERROR, Span, SpanEvent
@@ -299,3 +301,22 @@ def test_the_time_that_a_trace_was_sent_is_of_no_matter(here):
     tomorrow = time.time_ns() + 86_400 * 10**9
     here.send(a_span(1, start_ns=1, end_ns=2), a_span(2, 1, start_ns=tomorrow, end_ns=tomorrow + 5))
     assert here.trace().summary.duration_ns == 1
+
+
+class TestACallThatCameAsASpan:
+    def test_is_shown_as_a_conversation(self, here):
+        here.send(a_span(1, attributes=CHAT))
+        page = here.client.get(f"/t/{TRACE.hex()}").text
+        assert "turn-user" in page or 'class="turn' in page
+        assert "Where is my zebra?" in page
+
+    def test_says_in_the_terminal_what_was_answered(self, here):
+        here.send(a_span(1, attributes=CHAT))
+        shown = CliRunner().invoke(main, ["show", "latest"])
+        assert "→ In the post." in shown.output
+
+    def test_has_no_code_to_replay_and_says_so(self, here):
+        here.send(a_span(1, attributes=CHAT))
+        done = CliRunner().invoke(main, ["replay", "latest"])
+        assert done.exit_code not in (0, 1)
+        assert "Traceback" not in done.output

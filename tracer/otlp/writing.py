@@ -180,8 +180,10 @@ def _message(message: Message) -> dict[str, Any]:
         parts.append({"type": "tool_call_response", "id": message.tool_call_id, "response": message.content})
     elif message.content:
         parts.append({"type": "text", "content": message.content})
-    for call in message.tool_calls:
-        parts.append({"type": "tool_call", "id": call.id, "name": call.name, "arguments": _arguments(call.arguments)})
+    parts += [
+        {"type": "tool_call", "id": call.id, "name": call.name, "arguments": _arguments(call.arguments)}
+        for call in message.tool_calls
+    ]
     parts += [plain(part) for part in message.parts]
     return {"role": message.role, "parts": parts} | ({"name": message.name} if message.name else {})
 
