@@ -55,7 +55,7 @@ def told(span: Span) -> Told:
         if event.name in _DETAILS:
             attributes = {**event.attributes, **attributes}
     kind = table.kind_of(attributes) or _guessed(span, attributes)
-    call = call_of(span, attributes) if kind in _CALLS else None
+    call = call_of(span, attributes)
     given, gave = _values(span, attributes, kind, call)
     return Told(
         name=text(table.first(attributes, table.NAME)) or span.name or kind,
@@ -63,12 +63,17 @@ def told(span: Span) -> Told:
         workflow=text(table.first(attributes, table.WORKFLOW)) or "",
         input=given,
         output=gave,
-        call=call,
+        call=call if kind in _CALLS and _tells(call) else None,
         failure=failure_of(span),
         tags=tags_of(span, attributes, kind),
         outcome=_outcome(span, attributes),
         attrs=_attrs(span, attributes),
     )
+
+
+def _tells(call: Mapping[str, Any]) -> bool:
+    """Whether anything is known of the call but that it failed."""
+    return any(value for name, value in call.items() if name != "error_type")
 
 
 def _outcome(span: Span, attributes: Mapping[str, Any]) -> str:
@@ -149,12 +154,12 @@ def parameters_in(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {**said, **{name: value for name, value in given.items() if value is not None}}
 
 
-def _values(span: Span, attributes: Mapping[str, Any], kind: str, call: Mapping[str, Any] | None) -> tuple[Any, Any]:
+def _values(span: Span, attributes: Mapping[str, Any], kind: str, call: Mapping[str, Any]) -> tuple[Any, Any]:
     given, gave = (
         _side(attributes, names, mime)
         for names, mime in ((table.INPUT, "input.mime_type"), (table.OUTPUT, "output.mime_type"))
     )
-    if kind == "llm" and call is not None:
+    if kind == "llm":
         return _request(span, attributes, call) or given, _answer(span, attributes, call) or gave
     if kind == "embedding" and given is None:
         texts = [value for name, value in attributes.items() if name.endswith(".embedding.text")]
