@@ -13,6 +13,7 @@ from tracer import format as form
 from tracer import providers
 from tracer.attempts import attempts_in, first_of, in_words
 from tracer.errors import CodecError, StoreError, StoreUnreachable
+from tracer.messages import ChatAnswer
 from tracer.model import PayloadRef, Status, Step, Trace, TraceSummary
 from tracer.plain import plain
 from tracer.terminal import inert
@@ -157,5 +158,7 @@ def _said(step: Step, value_of: ValueOf) -> str | None:
         request = None if step.input is None else value_of(step.input)
         answer = providers.read(request, value) if isinstance(request, HttpRequest) else None
         return None if answer is None else answer.message.content
+    if isinstance(value, ChatAnswer):
+        return value.message.content
     shown = plain(value)
     return None if shown is None else shown if isinstance(shown, str) else str(shown)

@@ -24,6 +24,7 @@ from web.pages import (
     faults,
     filters,
     health,
+    ingest,
     live,
     notes,
     payload,
@@ -44,7 +45,7 @@ from web.view.text import sentence
 _PAGES = (
     *(traces, live, filters, picked, payload, notes, trace, diff, escalations),
     *(routes, canaries, thresholds, health, about),
-    *(replay, runs, faults, backtests),
+    *(replay, runs, faults, backtests, ingest),
 )
 _HINTS = {
     404: "Check the address, or start from the list.",

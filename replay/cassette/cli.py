@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,11 @@ from tracer.terminal import inert
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["cassette", "jsonl", "pytest"]),
+    type=click.Choice(["cassette", "jsonl", "pytest", "otlp"]),
     default="cassette",
     show_default=True,
-    help="cassette: for reviews and tests; jsonl: a copy with ids and times; pytest: a test and its cassette.",
+    help="cassette: for reviews and tests; jsonl: a copy with ids and times; pytest: a test and its cassette; "
+    "otlp: spans for OpenTelemetry's collectors, as JSON.",
 )
 @click.option(
     "-o",
@@ -40,11 +43,15 @@ def export_command(*, trace: str, form: str, output: Path | None, as_json: bool)
 
     with open_reading() as store:
         found = store.trace(store.resolve(trace))
-        said = document(found, store.payloads, timed=form == "jsonl")
         if form == "pytest":
+            said = document(found, store.payloads, timed=False)
             written = _write_test(Record(found, store.payloads), cassette_text(said), output or Path())
         else:
-            text = cassette_text(said) if form == "cassette" else jsonl_text(said)
+            if form == "otlp":
+                text = _spans(store, found)
+            else:
+                said = document(found, store.payloads, timed=form == "jsonl")
+                text = cassette_text(said) if form == "cassette" else jsonl_text(said)
             if output is None:
                 click.echo(text, nl=False)
                 return
@@ -56,6 +63,19 @@ def export_command(*, trace: str, form: str, output: Path | None, as_json: bool)
         click.echo(inert(f"wrote {path}"))
     if form == "pytest":
         click.echo(inert(f"run it: pytest {written[0]}"))
+
+
+def _spans(store: Any, trace: Any) -> str:
+    """A line of OTLP in JSON, which collectors read from files and take at /v1/traces."""
+    from tracer.errors import TraceNotFound  # noqa: PLC0415
+    from tracer.otlp import documents  # noqa: PLC0415
+    from tracer.otlp.writing import spans_of  # noqa: PLC0415
+
+    origin = None
+    if trace.summary.replay_of is not None:
+        with contextlib.suppress(TraceNotFound):
+            origin = store.trace(trace.summary.replay_of)
+    return json.dumps(documents.write(spans_of(trace, store.value, origin=origin)), ensure_ascii=False) + "\n"
 
 
 def _write_test(record: Any, cassette: str, folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import zstandard
 
 from tracer.errors import ConfigError
-from tracer.messages import ChatAnswer
+from tracer.messages import ChatAnswer, ChatRequest
 from tracer.providers.base import Format
 from tracer.providers.formats import find
 from tracer.providers.headers import lowered
@@ -26,6 +26,12 @@ def read(request: HttpRequest, response: HttpResponse) -> ChatAnswer | None:
     if wire_format is None or body is None:
         return None
     return wire_format.answer(response.status, lowered(response.headers), body)
+
+
+def asked(request: HttpRequest) -> ChatRequest | None:
+    """What a recorded request asks; None where it is no call of a chat model."""
+    wire_format = _format_of(request)
+    return wire_format.request(_content(request)) if wire_format is not None and wire_format.kind == "llm" else None
 
 
 def dress(request: HttpRequest, answer: ChatAnswer) -> HttpResponse | None:

@@ -1,4 +1,5 @@
-"""A recorded HTTP exchange read as a conversation. Whatever can't be read that way is shown as the value that it is."""
+"""A recorded model call read as a conversation: an HTTP exchange, or the normal form of one that came as a span.
+Whatever can't be read that way is shown as the value that it is."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tracer import providers
-from tracer.messages import ChatRequest
+from tracer.messages import ChatAnswer, ChatRequest
 from tracer.wire import HttpRequest, HttpResponse
 from web.view.conversation import Conversation, answered, asked
 from web.view.payload import PANEL, Limits
@@ -17,6 +18,10 @@ def said(value: Any, *, request: Any = None, limits: Limits = PANEL) -> Conversa
     """The turns in a request or a response (which needs its request to know the format); None where there are none."""
     if isinstance(value, HttpRequest):
         return _asked(value, limits)
+    if isinstance(value, ChatRequest) and value.messages:
+        return asked(value, limits=limits)
+    if isinstance(value, ChatAnswer):
+        return answered(value, limits=limits)
     if isinstance(value, HttpResponse) and isinstance(request, HttpRequest):
         answer = providers.read(request, value)
         view = answered(answer, limits=limits) if answer is not None else None
@@ -41,9 +46,9 @@ def _asked(request: HttpRequest, limits: Limits) -> Conversation | None:
 
 def answer_text(request: Any, value: Any) -> str | None:
     """What a recorded response says in words; None where it is no model's answer."""
-    if not isinstance(value, HttpResponse) or not isinstance(request, HttpRequest):
-        return None
-    answer = providers.read(request, value)
+    answer = value if isinstance(value, ChatAnswer) else None
+    if isinstance(value, HttpResponse) and isinstance(request, HttpRequest):
+        answer = providers.read(request, value)
     if answer is None:
         return None
     calls = ", ".join(f"{call.name}({call.arguments})" for call in answer.message.tool_calls)
