@@ -22,11 +22,14 @@ from web.pages import (
     filters,
     health,
     live,
+    models,
     notes,
+    overview,
     payload,
     picked,
     replay,
     routes,
+    steps,
     thresholds,
     trace,
     traces,
@@ -39,7 +42,7 @@ from web.view.text import sentence
 
 _PAGES = (
     *(traces, live, filters, picked, payload, replay, notes, trace, diff, escalations),
-    *(routes, canaries, thresholds, health, about),
+    *(overview, models, steps, routes, canaries, thresholds, health, about),
 )
 _HINTS = {
     404: "Check the address, or start from the list.",

@@ -16,6 +16,7 @@ from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.guard import guard
 from tracer.model import PayloadRef
 from tracer.store import Store
+from web.counting import Counting
 from web.recent import Recent
 from web.security import Gate
 from web.view.health import alert_of
@@ -34,6 +35,8 @@ class Site:
     ending: Callable[[], bool] = lambda: False
     #: What pages read of many traces, kept for a moment.
     recent: Recent = field(default_factory=Recent)
+    #: Figures that were counted lately.
+    counting: Counting = field(default_factory=Counting)
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
     _asked: tuple[float, int] = (0.0, 0)
