@@ -31,6 +31,8 @@ from tracer import span
 from tracer.catalogue import Target
 from tracer.context import ActiveStep, NoStep
 from tracer.decisions import DECISION, TRY, Decision
+from tracer.guard import guard
+from tracer.waiting import Waiting
 
 if TYPE_CHECKING:
     from router.router import Router
@@ -79,6 +81,17 @@ class Routed:
             if self._answer is not None and error is None:
                 self._step.output = self._answer
         self._span.__exit__(kind, error, trace)
+        self._tell_watch(error)
+
+    def _tell_watch(self, error: BaseException | None) -> None:
+        """A cancelled call, and a stream whose reader left, say nothing of the arm."""
+        watch, pick = self.router.watch, self._pick
+        escalated = isinstance(error, Waiting)
+        if watch is None or pick is None or not (error is None or escalated or isinstance(error, Exception)):
+            return
+        fell_back = error is None and self._answer is not None and self._answer.target != pick.target
+        with guard("count what came of a role's arm"):
+            watch.saw(pick, failed=isinstance(error, Exception), fell_back=fell_back, escalated=escalated)
 
     @property
     def course(self) -> Course:
