@@ -35,7 +35,8 @@ from tracer.guard import guard
 from tracer.waiting import Waiting
 
 if TYPE_CHECKING:
-    from router.router import Router
+    from router.flow import Permit
+    from router.router import Guards, Router
 
 #: The tag of a router's step that says how often SDKs tried again by themselves, below its own attempts.
 SDK_RETRIES = "sdk_retries"
@@ -54,6 +55,7 @@ class Routed:
         self._pick: Any = None
         self._breakers: dict[str, str] = {}
         self._attempts: list[Attempt] = []
+        self._waited_s = 0.0
         self._answer: Answered[Any] | None = None
         self._error: Exception | None = None
         names = list(router.names)
@@ -102,11 +104,15 @@ class Routed:
         """What to do now; None: it is over."""
         if self._answer is None and self._error is None:
             try:
-                return self.course.send(None)
+                todo = self.course.send(None)
             except StopIteration as done:
                 self._answer = done.value
             except Exception as error:  # noqa: BLE001 - raised by result(), where it is the call's
                 self._error = error
+            else:
+                if isinstance(todo, Wait):
+                    self._waited_s += todo.seconds
+                return todo
         return None
 
     def trying(self, attempt: Attempt) -> Trying:
@@ -129,12 +135,7 @@ class Routed:
         permit = None
         breaker = self.router.breakers.get(name)
         if breaker is not None:
-            try:
-                permit = breaker.admit()
-            except CircuitOpen:
-                self._breakers[name] = "open"
-                raise
-            self._breakers[name] = permit.state
+            permit = self._permit(name, breaker)
         try:
             timeout_s = self._within_limits(target, name)
         except BaseException:
@@ -142,6 +143,27 @@ class Routed:
                 permit.abandoned()
             raise
         return Entry(timeout_s, permit)
+
+    def _permit(self, name: str, breaker: Guards) -> Permit:
+        try:
+            permit = breaker.admit()
+        except CircuitOpen:
+            self._breakers[name] = "open"
+            raise
+        self._breakers[name] = permit.state
+        return permit
+
+    def passed_over(self, target: Candidate) -> CircuitOpen | None:
+        """The refusal of the target's breaker, where it is open. The leave that it would give is given back."""
+        name = name_of(target)
+        breaker = self.router.breakers.get(name)
+        if breaker is None:
+            return None
+        try:
+            self._permit(name, breaker).abandoned()
+        except CircuitOpen as error:
+            return error
+        return None
 
     def _within_limits(self, target: Candidate, name: str) -> float | None:
         left = self.limits.recorded_left()
@@ -180,7 +202,7 @@ class Routed:
             breakers=self._breakers,
             attempts=len(made),
             retries=sum(attempt.at_target > 1 for attempt in made),
-            waited_s=round(sum(attempt.waited_s for attempt in made), 6),
+            waited_s=round(self._waited_s, 6),
             fell_back=chosen is not None and chosen != candidates[0],
         )
         tags: dict[str, Any] = {DECISION: decision.as_tag()}

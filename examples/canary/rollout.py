@@ -23,7 +23,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A ticket that was sent, and what came of it: ``by`` and ``intent`` are empty where it failed, as ``error`` says."""
+    """A ticket that was sent, and what came of it; where it failed only ``error`` is told."""
 
     number: int
     label: str
