@@ -168,8 +168,8 @@ class TestTheProvider:
     def test_may_leave_out_when_to_come_back(self, says_when, headers):
         from canary.provider import Bucket, Provider
 
-        provider = Provider({"intent-chars": Bucket(2.0, 0)}, says_when=says_when)
-        status, told, _ = provider.respond({"model": "intent-chars", "messages": [{"content": TICKET}]})
+        with Provider({"intent-chars": Bucket(2.0, 0)}, says_when=says_when) as provider:
+            status, told, _ = provider.respond({"model": "intent-chars", "messages": [{"content": TICKET}]})
         assert (status, told) == (429, headers)
         assert (provider.refused["intent-chars"], provider.answered["intent-chars"]) == (1, 0)
 
