@@ -3,7 +3,7 @@
     python benchmarks/routed.py [--requests 200000] [--recorded 5000] [--threads 50] [--rounds 200]
 
 **The storm**: requests through stub models: 3 % of the calls time out and 2 % are refused with a 429 that asks for a
-second, drawn from a seed. Two arms of a role out of a registry, a breaker at each, one retry, a third model behind them.
+second, drawn from a seed. Two arms of a role out of a registry, a breaker at each, one retry, a third model behind.
 Nobody sleeps: a wait moves the clock that the breakers go by. Each request's answer is held against the request and the
 arm that its key gives it, each call that was made against an outcome, each way it went against the rules.
 
