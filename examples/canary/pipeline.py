@@ -54,7 +54,7 @@ def leads_on(error: Exception) -> bool:
 #: Roles are kept in the store, where ``playhead roles`` finds them.
 registry = Registry()
 #: The canary's: half of ten calls refused is too many; it is tried again after a second.
-breaker = Breaker(CANARY, trip=Rate(0.5, window_s=5, at_least=10), open_s=1.0, counts=is_transient)
+breaker = Breaker(CANARY, trip=Rate(0.5, window_s=30, at_least=10), open_s=1.0, counts=is_transient)
 #: It is told by the router. The open breaker alone decides nothing: how much of the work falls back does.
 watch = registry.watch(ROLE, guard=Guard(at_least=40, worse_by=0.05))
 classify = Router(
