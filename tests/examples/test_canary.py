@@ -196,7 +196,7 @@ class TestTheExample:
         assert "not answered: 0;" in done.stdout
         assert re.search(r"taken back after .*: fallbacks: .* surely worse by", done.stdout)
         assert re.search(r"UTC +watch +rollback +intent-lr \(was intent-lr, intent-chars for 50 %\)", done.stdout)
-        # how often it tripped, how often it was tried again, and why the last time: too many failures, or a failed probe
+        # its trips, its probes, and why it opened last: too many failures, or a probe that failed
         assert re.search(r"intent-chars +(closed|open|half-open) .* [1-9]\d* +\d+ +\S.*ProviderError", done.stdout)
         assert re.search(r"fallback .* more$", done.stdout, re.MULTILINE)
         refused, after = done.stdout.split("the same with a 500")
