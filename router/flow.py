@@ -53,6 +53,9 @@ class Gate(Protocol):
     def admit(self, target: Candidate) -> Entry:
         """Leave to call this target now. Raises a RouterError where there is none."""
 
+    def passed_over(self, target: Candidate) -> RouterError | None:
+        """Why this target would be passed over now by its breaker: then nobody waits for it. None: it would not."""
+
     def time_left(self) -> float | None:
         """Seconds until the deadline; None where there is none."""
 
@@ -186,6 +189,9 @@ def course(targets: Sequence[Candidate], plan: Plan, gate: Gate) -> Course:
             if attempt.ruling == "raise":
                 raise outcome.error
             if wait_s is None:
+                break
+            if wait_s > 0 and (refusal := gate.passed_over(target)) is not None:
+                past.note(attempt.name, refusal)
                 break
             waited_s = wait_s
             yield Wait(wait_s)

@@ -31,9 +31,12 @@ from tracer import span
 from tracer.catalogue import Target
 from tracer.context import ActiveStep, NoStep
 from tracer.decisions import DECISION, TRY, Decision
+from tracer.guard import guard
+from tracer.waiting import Waiting
 
 if TYPE_CHECKING:
-    from router.router import Router
+    from router.flow import Permit
+    from router.router import Guards, Router
 
 #: The tag of a router's step that says how often SDKs tried again by themselves, below its own attempts.
 SDK_RETRIES = "sdk_retries"
@@ -52,6 +55,7 @@ class Routed:
         self._pick: Any = None
         self._breakers: dict[str, str] = {}
         self._attempts: list[Attempt] = []
+        self._waited_s = 0.0
         self._answer: Answered[Any] | None = None
         self._error: Exception | None = None
         names = list(router.names)
@@ -79,6 +83,17 @@ class Routed:
             if self._answer is not None and error is None:
                 self._step.output = self._answer
         self._span.__exit__(kind, error, trace)
+        self._tell_watch(error)
+
+    def _tell_watch(self, error: BaseException | None) -> None:
+        """A cancelled call, and a stream whose reader left, say nothing of the arm."""
+        watch, pick = self.router.watch, self._pick
+        escalated = isinstance(error, Waiting)
+        if watch is None or pick is None or not (error is None or escalated or isinstance(error, Exception)):
+            return
+        fell_back = error is None and self._answer is not None and self._answer.target != pick.target
+        with guard("count what came of a role's arm"):
+            watch.saw(pick, failed=isinstance(error, Exception), fell_back=fell_back, escalated=escalated)
 
     @property
     def course(self) -> Course:
@@ -89,11 +104,15 @@ class Routed:
         """What to do now; None: it is over."""
         if self._answer is None and self._error is None:
             try:
-                return self.course.send(None)
+                todo = self.course.send(None)
             except StopIteration as done:
                 self._answer = done.value
             except Exception as error:  # noqa: BLE001 - raised by result(), where it is the call's
                 self._error = error
+            else:
+                if isinstance(todo, Wait):
+                    self._waited_s += todo.seconds
+                return todo
         return None
 
     def trying(self, attempt: Attempt) -> Trying:
@@ -116,12 +135,7 @@ class Routed:
         permit = None
         breaker = self.router.breakers.get(name)
         if breaker is not None:
-            try:
-                permit = breaker.admit()
-            except CircuitOpen:
-                self._breakers[name] = "open"
-                raise
-            self._breakers[name] = permit.state
+            permit = self._permit(name, breaker)
         try:
             timeout_s = self._within_limits(target, name)
         except BaseException:
@@ -129,6 +143,27 @@ class Routed:
                 permit.abandoned()
             raise
         return Entry(timeout_s, permit)
+
+    def _permit(self, name: str, breaker: Guards) -> Permit:
+        try:
+            permit = breaker.admit()
+        except CircuitOpen:
+            self._breakers[name] = "open"
+            raise
+        self._breakers[name] = permit.state
+        return permit
+
+    def passed_over(self, target: Candidate) -> CircuitOpen | None:
+        """The refusal of the target's breaker, where it is open. The leave that it would give is given back."""
+        name = name_of(target)
+        breaker = self.router.breakers.get(name)
+        if breaker is None:
+            return None
+        try:
+            self._permit(name, breaker).abandoned()
+        except CircuitOpen as error:
+            return error
+        return None
 
     def _within_limits(self, target: Candidate, name: str) -> float | None:
         left = self.limits.recorded_left()
@@ -167,7 +202,7 @@ class Routed:
             breakers=self._breakers,
             attempts=len(made),
             retries=sum(attempt.at_target > 1 for attempt in made),
-            waited_s=round(sum(attempt.waited_s for attempt in made), 6),
+            waited_s=round(self._waited_s, 6),
             fell_back=chosen is not None and chosen != candidates[0],
         )
         tags: dict[str, Any] = {DECISION: decision.as_tag()}

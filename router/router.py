@@ -56,11 +56,19 @@ class Picks(Protocol):
         """The arm for this call of a role; with a key, the same one for the same key."""
 
 
+class Watches(Protocol):
+    """What a Router tells of its role's picks: ``Registry.watch`` makes one."""
+
+    def saw(self, pick: Any, *, failed: bool = False, fell_back: bool = False, escalated: bool = False) -> object:
+        """What came of a pick."""
+
+
 class Router:
     """Calls its targets in order until one answers.
 
     A target is a ``Target``, the name of one in the catalogue, or anything that is called without a model: a rule, a
-    human. ``role`` with ``registry`` puts the model that has the role first, before the targets.
+    human. ``role`` with ``registry`` puts the model that has the role first, before the targets; ``watch`` is told what
+    came of each pick, and may take a canary back.
     ``retry`` says after which errors the same target is called again, ``on`` after which the next one is (left out: the
     same errors). Neither has a default, because only the caller knows what a second try is good for.
     ``reject`` gives the reason why a result won't do, or None: the next target is tried.
@@ -84,6 +92,7 @@ class Router:
         budget_usd: float | None = None,
         role: str | None = None,
         registry: Picks | None = None,
+        watch: Watches | None = None,
         on_break: OnBreak = "raise",
         name: str = "fallback",
     ) -> None:
@@ -94,6 +103,8 @@ class Router:
             )
         if (role is None) != (registry is None):
             raise ValueError(f"{name}: role= and registry= go together")
+        if watch is not None and role is None:
+            raise ValueError(f"{name}: watch= is told of the picks of a role: say role= and registry= too")
         if not targets and role is None:
             raise ValueError(f"{name}: a fallback needs at least one target, or a role")
         if on_break not in get_args(OnBreak):
@@ -114,6 +125,7 @@ class Router:
         self.deadline_s = deadline_s
         self.budget_usd = budget_usd
         self.role = role
+        self.watch = watch
         self.on_break: OnBreak = on_break
         self.name = name
         self._registry = registry

@@ -64,6 +64,10 @@ class Clocked:
         self.permits.append(Given())
         return Entry(left, self.permits[-1])
 
+    def passed_over(self, target):
+        name = name_of(target)
+        return CircuitOpen(name, 5.0) if name in self.open_circuits else None
+
     def time_left(self):
         return None if self.deadline_s is None else self.deadline_s - self.passed_s
 
