@@ -52,6 +52,11 @@ class CallSeen(NamedTuple):
     counts: bool
     #: Whether it is a later attempt of a call.
     retries: bool
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    #: The identity of the price that it was counted by, or why there is none.
+    price: str | None = None
+    unpriced_because: str | None = None
 
 
 class ScoreSeen(NamedTuple):

@@ -90,13 +90,14 @@ def _calls(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterato
         func.coalesce(model_calls.c.model, model_calls.c.model_asked),
         *(steps.c.started_ns, steps.c.ended_ns, steps.c.outcome, model_calls.c.cost_nusd),
         tags.like(f"%{RETRY}%"),
+        *(model_calls.c.input_tokens, model_calls.c.output_tokens, model_calls.c.price, model_calls.c.unpriced_because),
     )
     joined = traces.join(model_calls, model_calls.c.trace_id == traces.c.trace_id).join(steps, same)
     rows = connection.execute(select(*columns).select_from(joined).where(*wanted, steps.c.path != "", _IS_OWN)).all()
     around = {(row[0], row[2]) for row in rows}
-    for trace_id, step_id, _, path, origin, model, began_ns, ended_ns, outcome, nusd, is_retry in rows:
+    for trace_id, step_id, _, path, origin, model, began_ns, ended_ns, outcome, nusd, is_retry, *told in rows:
         counts = origin != "recorded" and (trace_id, step_id) not in around
-        yield CallSeen(trace_id, path, model, began_ns, ended_ns, outcome, nusd, counts, bool(is_retry))
+        yield CallSeen(trace_id, path, model, began_ns, ended_ns, outcome, nusd, counts, bool(is_retry), *told)
 
 
 def _scores(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterator[ScoreSeen]:

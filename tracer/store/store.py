@@ -272,6 +272,15 @@ class Store:
             wanted = self._conditions(connection, replace(found, statuses=()), owners, is_indexed=is_indexed)
             return facets(connection, found, wanted, owners)
 
+    def edge(self, found: Filter, number: int) -> int | None:
+        """When the ``number``-th newest of the filter's traces began; None where there are not more than that."""
+        is_indexed = self._index_for(found)
+        with engines.reading(self._engine) as connection:
+            wanted = self._conditions(connection, found, Owners(connection, self._alive), is_indexed=is_indexed)
+            by_age = select(traces.c.started_ns).where(*wanted).order_by(traces.c.started_ns.desc())
+            edge = connection.execute(by_age.offset(number - 1).limit(2)).scalars().all()
+            return int(edge[0]) if len(edge) > 1 else None
+
     @contextmanager
     def seen(self, found: Filter = _ALL, *, every_step: bool) -> Iterator[Seen]:
         """What measuring takes of the filter's traces, their steps to be gone through while the store reads: all of
