@@ -92,8 +92,10 @@ def _calls(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterato
         tags.like(f"%{RETRY}%"),
         *(model_calls.c.input_tokens, model_calls.c.output_tokens, model_calls.c.price, model_calls.c.unpriced_because),
     )
-    joined = traces.join(model_calls, model_calls.c.trace_id == traces.c.trace_id).join(steps, same)
-    rows = connection.execute(select(*columns).select_from(joined).where(*wanted, steps.c.path != "", _IS_OWN)).all()
+    # Materialized: asked to join all three, SQLite begins with every step that there is.
+    chosen = select(traces.c.trace_id).where(*wanted).cte("chosen").prefix_with("MATERIALIZED")
+    joined = chosen.join(model_calls, model_calls.c.trace_id == chosen.c.trace_id).join(steps, same)
+    rows = connection.execute(select(*columns).select_from(joined).where(steps.c.path != "", _IS_OWN)).all()
     around = {(row[0], row[2]) for row in rows}
     for trace_id, step_id, _, path, origin, model, began_ns, ended_ns, outcome, nusd, is_retry, *told in rows:
         counts = origin != "recorded" and (trace_id, step_id) not in around
