@@ -26,12 +26,15 @@ from web.pages import (
     health,
     ingest,
     live,
+    models,
     notes,
+    overview,
     payload,
     picked,
     replay,
     routes,
     runs,
+    steps,
     thresholds,
     trace,
     traces,
@@ -44,7 +47,7 @@ from web.view.text import sentence
 
 _PAGES = (
     *(traces, live, filters, picked, payload, notes, trace, diff, escalations),
-    *(routes, canaries, thresholds, health, about),
+    *(overview, models, steps, routes, canaries, thresholds, health, about),
     *(replay, runs, faults, backtests, ingest),
 )
 _HINTS = {

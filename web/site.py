@@ -16,6 +16,7 @@ from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.guard import guard
 from tracer.model import PayloadRef
 from tracer.store import Store
+from web.counting import Counting
 from web.recent import Recent
 from web.runs import Runs
 from web.security import Gate
@@ -37,6 +38,8 @@ class Site:
     recent: Recent = field(default_factory=Recent)
     #: What was started from its pages.
     runs: Runs = field(default_factory=Runs)
+    #: Figures that were counted lately.
+    counting: Counting = field(default_factory=Counting)
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
     _asked: tuple[float, int] = (0.0, 0)

@@ -210,7 +210,8 @@ def _mean_interval(deltas: Sequence[float], seed: int) -> tuple[float, float]:
     number = len(deltas)
     if number > _MOST_RESAMPLED:
         reach = Z * stdev(deltas) / math.sqrt(number)
-        return fmean(deltas) - reach, fmean(deltas) + reach
+        # no resample could lie outside the values, and a cost has none below zero
+        return max(min(deltas), fmean(deltas) - reach), min(max(deltas), fmean(deltas) + reach)
     chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
     means = sorted(sum(chance.choices(deltas, k=number)) / number for _ in range(_RESAMPLES))
     edge = round(_RESAMPLES * 0.025)

@@ -93,9 +93,10 @@ def _calls(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterato
         *(model_calls.c.input_tokens, model_calls.c.output_tokens, model_calls.c.price, model_calls.c.unpriced_because),
     )
     # Materialized: asked to join all three, SQLite begins with every step that there is.
-    chosen = select(traces.c.trace_id).where(*wanted).cte("chosen").prefix_with("MATERIALIZED")
+    chosen = select(traces.c.trace_id, traces.c.resume_of).where(*wanted).cte("chosen").prefix_with("MATERIALIZED")
     joined = chosen.join(model_calls, model_calls.c.trace_id == chosen.c.trace_id).join(steps, same)
-    rows = connection.execute(select(*columns).select_from(joined).where(steps.c.path != "", _IS_OWN)).all()
+    is_own = chosen.c.resume_of.is_(None) | (steps.c.origin != "recorded")
+    rows = connection.execute(select(*columns).select_from(joined).where(steps.c.path != "", is_own)).all()
     around = {(row[0], row[2]) for row in rows}
     for trace_id, step_id, _, path, origin, model, began_ns, ended_ns, outcome, nusd, is_retry, *told in rows:
         counts = origin != "recorded" and (trace_id, step_id) not in around

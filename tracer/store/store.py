@@ -207,17 +207,12 @@ class Store:
         self, found: Filter = _ALL, *, limit: int = 50, before: tuple[int, str] | None = None
     ) -> list[TraceSummary]:
         """Traces, newest first. For the next page give the last row's (started_ns, trace_id) as ``before``."""
-        is_indexed = self._index_for(found)
-        with engines.reading(self._engine) as connection:
-            owners = Owners(connection, self._alive)
-            query = select(*read.SUMMARY).where(*self._conditions(connection, found, owners, is_indexed=is_indexed))
-            return self._page(connection, query, owners, limit=limit, before=before)
+        with self._looking_for(found) as (connection, owners, wanted):
+            return self._page(connection, select(*read.SUMMARY).where(*wanted), owners, limit=limit, before=before)
 
     def tagged(self, tag: str, found: Filter = _ALL) -> list[Tagged]:
         """The steps of the filter's traces that have this tag, in the order they began."""
-        is_indexed = self._index_for(found)
-        with engines.reading(self._engine) as connection:
-            wanted = self._conditions(connection, found, Owners(connection, self._alive), is_indexed=is_indexed)
+        with self._looking_for(found) as (connection, _, wanted):
             return tagged.read(connection, tag, wanted)
 
     def replays_of(self, trace_id: str, *, limit: int = 50) -> list[TraceSummary]:
@@ -266,30 +261,29 @@ class Store:
 
     def facets(self, found: Filter = _ALL) -> Facets:
         """What the filter's traces are made of, among the newest 10,000."""
-        is_indexed = self._index_for(found)
-        with engines.reading(self._engine) as connection:
-            owners = Owners(connection, self._alive)
-            wanted = self._conditions(connection, replace(found, statuses=()), owners, is_indexed=is_indexed)
+        with self._looking_for(replace(found, statuses=())) as (connection, owners, wanted):
             return facets(connection, found, wanted, owners)
 
     def edge(self, found: Filter, number: int) -> int | None:
         """When the ``number``-th newest of the filter's traces began; None where there are not more than that."""
-        is_indexed = self._index_for(found)
-        with engines.reading(self._engine) as connection:
-            wanted = self._conditions(connection, found, Owners(connection, self._alive), is_indexed=is_indexed)
+        with self._looking_for(found) as (connection, _, wanted):
             by_age = select(traces.c.started_ns).where(*wanted).order_by(traces.c.started_ns.desc())
             edge = connection.execute(by_age.offset(number - 1).limit(2)).scalars().all()
             return int(edge[0]) if len(edge) > 1 else None
 
     @contextmanager
     def seen(self, found: Filter = _ALL, *, every_step: bool) -> Iterator[Seen]:
-        """What measuring takes of the filter's traces, their steps to be gone through while the store reads: all of
-        them, or only those that decide or spend time outside."""
+        """What measuring takes of the filter's traces; its steps are read as one goes through them."""
+        with self._looking_for(found) as (connection, owners, wanted):
+            yield measures.seen(connection, wanted, owners, every_step=every_step)
+
+    @contextmanager
+    def _looking_for(self, found: Filter) -> Iterator[tuple[Connection, Owners, list[ColumnElement[bool]]]]:
+        """A reading connection, who still runs, and what must hold for the filter's traces."""
         is_indexed = self._index_for(found)
         with engines.reading(self._engine) as connection:
             owners = Owners(connection, self._alive)
-            wanted = self._conditions(connection, found, owners, is_indexed=is_indexed)
-            yield measures.seen(connection, wanted, owners, every_step=every_step)
+            yield connection, owners, self._conditions(connection, found, owners, is_indexed=is_indexed)
 
     def _index_for(self, found: Filter) -> bool:
         """Bring the index of texts up to date, if the filter needs it. False where that can't be done: the store is

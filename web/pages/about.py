@@ -83,6 +83,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("r", "replay the trace", "replay from this step"),
     ("y", "copy the command that shows this", "copy the command that shows this"),
     ("g+t g+a", "go to the traces, to About", "go to the traces, to About"),
+    ("g+o g+m g+s", "go to the overview, the models, the steps", "go to the overview, the models, the steps"),
     ("?", "the keys", "the keys"),
     ("Esc", "close, leave the field", "close; from the panel back to the tree"),
 )

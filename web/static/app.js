@@ -290,6 +290,9 @@ bind({
   help,
   leave,
   traces: () => go("/"),
+  overview: () => go("/overview"),
+  models: () => go("/models"),
+  steps: () => go("/steps"),
   about: () => go("/about"),
 });
 

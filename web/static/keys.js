@@ -22,6 +22,9 @@ export const KEYS = {
   "?": "help",
   Escape: "leave",
   "g t": "traces",
+  "g o": "overview",
+  "g m": "models",
+  "g s": "steps",
   "g a": "about",
 };
 
