@@ -20,6 +20,8 @@ from tracer.render import tree
 from tracer.served import ending
 from tracer.store import Store
 from tracer.store.tables import model_calls
+from web.view.laid import laid_out
+from web.view.looking import Looking
 from web.view.panel import step_panel
 
 project = recording.project
@@ -98,7 +100,7 @@ class TestWhereItIsShown:
 
     def test_the_panel_has_it_all(self, store: Store) -> None:
         trace = stored(store, refused())
-        panel = step_panel(trace, trace.steps[1], load=store.value, base="?")
+        panel = step_panel(laid_out(trace, now_ns=0), trace.steps[1], load=store.value, looking=Looking.parse({}))
         facts = {fact.text: fact.title for fact in panel.facts}
         assert facts["HTTP 429"] == "rate_limit_error"
         assert {"asked to wait 2.5 s", "web searches: 2"} <= facts.keys()
