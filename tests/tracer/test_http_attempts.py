@@ -30,6 +30,7 @@ from tracer.attempts import attempts_in, in_words
 from tracer.player import Answer
 from tracer.recover import recover
 from tracer.store import open_store
+from web.view.laid import laid_out
 from web.view.waterfall import waterfall
 
 QUESTION = {"model": "gpt-9", "messages": [{"role": "user", "content": "hi"}]}
@@ -223,5 +224,5 @@ class TestTheReaders:
         assert any("3 attempts: 429, 429, 200" in line for line in lines)
         depths = [line.index("chat") for line in lines if "chat llm" in line or "chat[" in line]
         assert depths[0] < depths[1] == depths[2]
-        rows = waterfall(trace, now_ns=trace.summary.ended_ns or 0).rows
+        rows = waterfall(laid_out(trace, now_ns=0)).rows
         assert [row.badge for row in rows[1:]] == ["3 attempts: 429, 429, 200", "attempt 2", "attempt 3"]

@@ -433,7 +433,7 @@ class TestWithoutScript:
         opened.locator(".strip a.button", has_text="Replay").click()
         opened.locator("summary", has_text="edit output").first.click()
         opened.locator("textarea").first.fill('"another"')
-        opened.locator("button", has_text="Show the command").click()
+        opened.locator("button", has_text="Preview").click()
         assert "--edit clean='\"another\"'" in opened.locator("#command").inner_text().replace("'clean=", "clean='")
         context.close()
 
