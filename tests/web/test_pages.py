@@ -430,7 +430,7 @@ class TestWithoutScript:
         assert any(href.startswith(f"/t/{replay}/replay?edit=") for href in links)
         assert any(href.startswith(f"/t/{replay}/replay?step=") for href in links)
         form = read(seeded.page(f"/t/{replay}/replay")).all("form", method="post")[0]
-        assert {button.attrs["value"] for button in form.all("button") if "value" in button.attrs} == {"command", "run"}
+        assert {button.attrs["value"] for button in form.all("button") if "value" in button.attrs} == {"check", "run"}
 
     def test_buttons_that_need_script_are_hidden_until_it_runs(self, seeded: Seeded) -> None:
         for path in pages_of(seeded):
