@@ -129,7 +129,7 @@ def _type_of(step: Step, load: Load) -> str:
     value = load(step.output)
     if step.call is not None or isinstance(value, Unreadable):
         return ""
-    return value.type.rpartition(":")[2] if isinstance(value, Opaque) else _JSON_WORDS.get(type(value), "")
+    return fmt.type_name(value.type) if isinstance(value, Opaque) else _JSON_WORDS.get(type(value), "")
 
 
 _JSON_WORDS = {
