@@ -43,7 +43,7 @@ def serving(app: FastAPI) -> Iterator[str]:
         listener.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[str]:
     """The viewer of the seeded store."""
     with (
@@ -53,7 +53,7 @@ def site(seeded_path: tuple[Path, dict[str, str]]) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     assert CHROMIUM is not None, "no Chromium here: set PLAYHEAD_TEST_CHROMIUM to its path"
     with sync_playwright() as playwright:
