@@ -22,7 +22,7 @@ help:  ## Say what there is
 demo: $(VENV)/.demo $(VENV)/.demo-model  ## Run the main job on real input: record, look, replay, compare
 	@$(BIN)/playhead demo
 
-examples: $(VENV)/.demo $(VENV)/.demo-model  ## Run an example of the router: WHICH=support, WHICH=rules
+examples: $(VENV)/.demo $(VENV)/.demo-model  ## Run an example: WHICH=support, rules, contracts, long_document, canary or cascade
 	@test -n "$(WHICH)" || { echo "which one? make examples WHICH=support; docs/examples.md tells of all" >&2; exit 2; }
 	@$(BIN)/python examples/$(WHICH)/run.py
 
