@@ -25,10 +25,13 @@ def _is_of_a_test(target: Target) -> bool:
 
 @pytest.fixture(autouse=True)
 def settings_end_with_the_test() -> Iterator[None]:
-    """What a test configures is gone after it."""
+    """What a test configures is gone after it. Models that a module of an example names when it is imported stay."""
     before = dict(recorder._overrides)
+    models = recorder.catalogue()
+    there = dict(models._targets)
     yield
     models = recorder.catalogue()
+    models._targets.update(there)
     for known in (models._targets, models._by_origin):
         for name in [name for name, target in known.items() if _is_of_a_test(target)]:
             del known[name]
