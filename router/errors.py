@@ -168,13 +168,13 @@ class TooLongToReduce(RouterError):
 
 
 class MissingExtra(RouterError):
-    """``what`` stands on ``library``, which is not installed; ``extra`` is the part of playhead that brings it."""
+    """``what`` stands on ``package``, which is not installed; ``extra`` is the part of playhead that brings it."""
 
-    def __init__(self, what: str, library: str, extra: str) -> None:
+    def __init__(self, what: str, package: str, extra: str) -> None:
         self.what = what
-        self.library = library
+        self.package = package
         self.extra = extra
-        super().__init__(f'{what} needs {library}, which is not installed: pip install "playhead[{extra}]"')
+        super().__init__(f'{what} needs {package}, which is not installed: pip install "playhead[{extra}]"')
 
 
 class InvalidAnswer(RouterError, ValueError):
