@@ -7,7 +7,6 @@ journal in adds its counts to the home's file of kept counts, under the owner's 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -17,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from struct import Struct
 from typing import Any, Iterator, Mapping
+
+from tracer.locks import alone
 
 _STATUS = "status"
 _KEPT = "kept.json"
@@ -104,9 +105,7 @@ def kept(home: Path) -> Kept:
 def _changing(home: Path) -> Iterator[dict[str, Any]]:
     path = home / _KEPT
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(path.with_suffix(".lock")):
         held = _read(path)
         yield held
         for owner in [each for each in held["owners"] if not (home / "journal" / each).exists()]:
@@ -115,8 +114,6 @@ def _changing(home: Path) -> Iterator[dict[str, Any]]:
         made = path.with_suffix(".new")
         made.write_text(json.dumps(held))
         made.replace(path)
-    finally:
-        os.close(lock)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from queue import Empty, SimpleQueue
 from typing import Iterator, NamedTuple
 from zlib import crc32
 
-from tracer.owners import JOURNALS, discard, let_go, make_folder, new_owner
+from tracer.locks import let_go
+from tracer.owners import JOURNALS, discard, make_folder, new_owner
 from tracer.segments import (
     HEADER,
     MAGIC,

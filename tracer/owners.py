@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Iterator
 
+from tracer.locks import let_go, locked, opened
+
 #: Where journals lie, below the home.
 JOURNALS = "journal"
 _LOCK_FILE = "owner"
@@ -23,17 +25,6 @@ _HOST = os.uname().nodename
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 #: A folder that is this old and still has no name was begun by a process that was killed in the middle of it.
 _UNFINISHED_S = 60.0
-#: The descriptor of every lock that this process holds, and which file it is: a forked child shares them, and would
-#: keep them when its parent is gone.
-_held: dict[int, tuple[int, int]] = {}
-
-
-def _forked() -> None:
-    for fd in list(_held):
-        let_go(fd)
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 def new_owner(store_tag: str) -> str:
@@ -46,7 +37,7 @@ def make_folder(journals: Path, owner: str) -> tuple[Path, int]:
     making = journals / f".{owner}"
     making.mkdir(parents=True, mode=0o700)
     try:
-        fd = _open(making, os.O_CREAT)
+        fd = opened(making / _LOCK_FILE)
     except OSError:
         discard(making)
         raise
@@ -58,16 +49,6 @@ def make_folder(journals: Path, owner: str) -> tuple[Path, int]:
         let_go(fd)
         discard(making)
         raise
-
-
-def let_go(fd: int) -> None:
-    """Close a lock's descriptor. In a forked child that is done already; where the process closed all its descriptors,
-    as daemons do, the number may be another file's by now."""
-    file = _held.pop(fd, None)
-    if file is not None:
-        with contextlib.suppress(OSError):
-            if _file(fd) == file:
-                os.close(fd)
 
 
 def discard(folder: Path) -> None:
@@ -85,11 +66,11 @@ def is_alive(home: Path, owner: str) -> bool:
     if not _is_here(folder):
         return True
     try:
-        fd = _open(folder)
+        fd = opened(folder / _LOCK_FILE, 0)
     except OSError:
         return False
     try:
-        return not _locked(fd)
+        return not locked(fd)
     finally:
         let_go(fd)
 
@@ -99,12 +80,12 @@ def adopt(folder: Path) -> Iterator[bool]:
     """Hold a dead process's journal, so that only one adopter reads it; gives False while its owner lives."""
     try:
         # Made anew where somebody deleted it: what nobody can lock has no owner.
-        fd = _open(folder, os.O_CREAT)
+        fd = opened(folder / _LOCK_FILE)
     except OSError:
         yield False
         return
     try:
-        yield _locked(fd)
+        yield locked(fd)
     finally:
         let_go(fd)
 
@@ -141,25 +122,6 @@ def sweep(home: Path) -> None:
                 with adopt(making) as dead:
                     if dead:
                         discard(making)
-
-
-def _open(folder: Path, more: int = 0) -> int:
-    fd = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CLOEXEC | more, 0o600)
-    _held[fd] = _file(fd)
-    return fd
-
-
-def _file(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _is_here(folder: Path) -> bool:

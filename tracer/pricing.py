@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any, Mapping, Protocol
 
 from tracer import price_import
+from tracer.importing import IMPORTING
 from tracer.model import Cost, Usage
 from tracer.parts import Priced, missing, nusd_of
 
@@ -83,7 +84,8 @@ def price_call(call: Mapping[str, Any], *, at_ns: int, given: Given | None = Non
     if "input_tokens" not in usage and "output_tokens" not in usage:
         return None, "the provider reported no usage"
     # Imported here: it takes a sixth of a second and some megabytes, which only a process that prices should pay.
-    from tracer.price_table import price  # noqa: PLC0415
+    with IMPORTING:
+        from tracer.price_table import price  # noqa: PLC0415
 
     raw = (call.get("usage") or {}).get("raw")
     return price(usage, models, call.get("provider"), raw if isinstance(raw, Mapping) else {}, at_ns=at_ns)

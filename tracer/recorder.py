@@ -21,6 +21,7 @@ from tracer.context import CURRENT, NEXT_PLAYER, SETTLERS, UNSET, ActiveStep
 from tracer.declared import Capture, Declared
 from tracer.errors import ConfigError
 from tracer.guard import guard, report, swallow, take, untold
+from tracer.importing import IMPORTING, was_interrupted
 from tracer.player import Player, ReplayStopped
 from tracer.propagation import CALLER, continued
 from tracer.recording import Arguments, Recorder
@@ -140,12 +141,12 @@ def recorder() -> Recorder | None:
 
 def _make() -> Recorder | None:
     global _recorder, _disabled  # noqa: PLW0603 - the state of this process, and its only writer
-    with _lock:
+    with IMPORTING, _lock:
         if _recorder is not None or _disabled:
             return _recorder
         try:
             config = current_config()
-            if config.enabled:
+            if config.enabled and not was_interrupted():
                 _recorder = Recorder(config, _catalogue)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the user's call
             report("start recording", error)
@@ -157,7 +158,7 @@ def joined(config: Config) -> Recorder | None:
     """The recorder for a trace that another process began with this configuration: the one in force where it has the
     same, else one beside it. None where it can't be made (said once, as a warning)."""
     global _recorder  # noqa: PLW0603 - likewise
-    with _lock:
+    with IMPORTING, _lock:
         for active in (_recorder, *_beside):
             if active is not None and active.config == config:
                 return active

@@ -21,6 +21,7 @@ from tracer.events import Event, Finished, Noted, Started, letter_of
 from tracer.failures import failure_of, outcome_of, wordless
 from tracer.guard import REFUSED, guard, report, swallow
 from tracer.ids import CHANCE, Anchor, new_step_id, new_trace_id
+from tracer.importing import IMPORTING, was_interrupted
 from tracer.journal import Journal, JournalClosed
 from tracer.keeping import NO_VALUE, Keeper
 from tracer.key import NO_INPUT, store_key
@@ -78,14 +79,15 @@ class Recorder:
         """In a forked child: the parent's journal and thread are not the child's. Both are made anew when needed."""
         self._making = threading.Lock()
         # A parent's thread that was just importing the database's library leaves its modules locked for good.
-        self._journal_only = self._writer is not None and not self._writer.has_store
+        self._journal_only = was_interrupted() or (self._writer is not None and not self._writer.has_store)
         if self._journal is not None:
             self._journal.forget_lock()
         self._journal = self._writer = None
 
     def _open_store(self) -> Any:
         # Imported on the writer's thread, so that SQLAlchemy never loads on the caller's.
-        from tracer.store import open_store  # noqa: PLC0415
+        with IMPORTING:
+            from tracer.store import open_store  # noqa: PLC0415
 
         return open_store(self.config.database_url)
 

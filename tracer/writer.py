@@ -65,6 +65,8 @@ class Writer:
         self._told = health.Status()
         self.problem: str | None = None
         self._thread: threading.Thread | None = None
+        #: Whoever closed it did not wait for the thread to end.
+        self._is_left = False
         guard.tell(self._tell)
 
     @property
@@ -117,6 +119,12 @@ class Writer:
         guard.tell_no_more(self._tell)
         with contextlib.suppress(OSError):  # the status that stays with the journal says the same
             health.keep(self._home, self._journal.owner, guard.take())
+        with self._progress:
+            self._is_left = self._thread is not None
+        if self._is_left:
+            # Given back now, it might be adopted while the thread still drains it: the thread gives it back at its end.
+            self._journal.refuse()
+            return False
         return self._journal.close(written=self._position)
 
     def _run(self) -> None:
@@ -128,6 +136,8 @@ class Writer:
             with self._progress:
                 self._thread = None
                 self._progress.notify_all()
+            if self._is_left:
+                self._journal.close(written=self._position)
 
     def _work(self) -> None:
         while not self._closing.is_set():

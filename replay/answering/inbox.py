@@ -7,7 +7,6 @@ last answer, and nobody else. Whoever dies in between leaves a run that ``go_on`
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from replay.result import Replay
 from replay.run import resume
 from tracer import recorder
 from tracer.format import short_id
+from tracer.locks import let_go, locked, opened
 from tracer.model import Escalation, TraceSummary
 from tracer.reading import open_reading
 from tracer.store import Store
@@ -130,10 +130,10 @@ def _alone(trace_id: str) -> Iterator[None]:
     """Hold a run's lock; the system lets go of it when this process ends, however it ends."""
     path: Path = recorder.current_config().home / _LOCKS / trace_id
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    fd = opened(path)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_ours = path.stat().st_ino == os.fstat(file.fileno()).st_ino  # whoever had it before us deleted it
+            is_ours = locked(fd) and path.stat().st_ino == os.fstat(fd).st_ino  # whoever had it before us deleted it
         except OSError:
             is_ours = False
         if not is_ours:
@@ -142,6 +142,8 @@ def _alone(trace_id: str) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+    finally:
+        let_go(fd)
 
 
 def _now(store: Store, one: Escalation) -> Escalation:

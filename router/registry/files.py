@@ -12,7 +12,6 @@ types into the file is in force at once, and is no change in that history: a fil
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from router.errors import RegistryError
 from router.forks import tell_of_forks
 from router.registry.entry import Change, Entry, Role
 from tracer.guard import report
+from tracer.locks import alone
 
 _State = tuple[int, int, int]
 #: A table's header: ``[draft]``, ``["draft"]``, ``[draft.canary]``.
@@ -127,8 +127,7 @@ class FileRoles:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_name(f"{self.path.name}.lock").open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with alone(self.path.with_name(f"{self.path.name}.lock")):
             yield
 
     def _write(self, text: str) -> None:

@@ -237,14 +237,33 @@ class TestFork:
         for thread in threads:
             thread.start()
         children = []
-        for _ in range(5):
-            child = os.fork()
-            if child == 0:
-                os._exit(flow(4))
-            children.append(child)
-        ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        stop.set()
-        for thread in threads:
-            thread.join()
+        try:
+            for _ in range(5):
+                child = os.fork()
+                if child == 0:
+                    os._exit(flow(4))
+                children.append(child)
+            ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
         assert ended == [8] * 5
         assert Path(project.home / "journal").is_dir()
+
+    def test_children_forked_while_a_thread_begins_to_record_are_recorded_too(self, project: Project) -> None:
+        ran = project.python(
+            "import os, threading\n"
+            "from tracer import workflow\n"
+            "flow = workflow(name='flow')(lambda x: x)\n"
+            "threading.Thread(target=flow, args=(0,)).start()\n"
+            "children = []\n"
+            "for number in range(1, 6):\n"
+            "    child = os.fork()\n"
+            "    if not child:\n"
+            "        os._exit(flow(number))\n"
+            "    children.append(child)\n"
+            "print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])\n"
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[1, 2, 3, 4, 5]\n", "")
+        assert sorted(project.value(trace.root) for trace in project.traces()) == list(range(6))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ from tracer.batches import write
 from tracer.errors import StoreUnreachable
 from tracer.events import Finished, pack
 from tracer.guard import REFUSED, PlayheadWarning, degraded
-from tracer.journal import START, Journal
+from tracer.journal import START, Journal, JournalClosed
 from tracer.store import Store, open_store
 from tracer.writer import Writer
 
@@ -265,6 +266,32 @@ class TestAdoption:
         assert writer.close(5.0)
         with open_store(project.home / "playhead.db") as store:
             assert {row.workflow for row in store.traces()} == {"earlier", "mine"}
+
+
+class TestAWriterThatIsNotWaitedFor:
+    def test_keeps_its_journal_from_being_adopted_until_it_is_done(self, project: Project) -> None:
+        place = project.home / "playhead.db"
+        tag = recorder.current_config().store_tag
+        reached = threading.Event()
+
+        def open_late() -> Store:
+            assert reached.wait(30.0)
+            return open_store(place)
+
+        journal = Journal(project.home, tag)
+        writer = Writer(journal, project.home, tag, open_late)
+        journal.append(pack(Story("mine").finish().events[0]))
+        writer.wake()
+        assert not writer.close(0.0)
+        with open_store(place) as store:
+            assert adopt_abandoned(store, project.home, tag) == 0
+            with pytest.raises(JournalClosed):
+                journal.append(pack(Story("late").finish().events[0]))
+            (thread,) = [each for each in threading.enumerate() if each.name == "playhead-writer"]
+            reached.set()
+            thread.join(30.0)
+            assert [row.workflow for row in store.traces()] == ["mine"]
+        assert not journal.folder.exists()
 
 
 def _unreachable(*_: Any, **__: Any) -> None:

@@ -10,6 +10,7 @@ import importlib
 import zlib
 from typing import Any, Callable, Iterable, Iterator
 
+from tracer.importing import IMPORTING
 from tracer.wire import HttpResponse
 
 Feed = Callable[[bytes], bytes]
@@ -78,7 +79,8 @@ def _deflate() -> Feed:
 
 
 def _zstd() -> Feed:
-    from zstandard import ZstdDecompressor  # noqa: PLC0415 - for the few bodies that need it
+    with IMPORTING:
+        from zstandard import ZstdDecompressor  # noqa: PLC0415 - for the few bodies that need it
 
     return ZstdDecompressor().decompressobj().decompress
 

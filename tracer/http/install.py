@@ -13,6 +13,7 @@ from tracer.context import CURRENT, SETTLERS
 from tracer.guard import guard
 from tracer.http.client import is_below
 from tracer.http.exchange import settle_whole
+from tracer.importing import IMPORTING
 from tracer.imports import when_imported
 
 #: A client's class and its method.
@@ -80,7 +81,7 @@ def _is_on() -> bool:
 def _hook_package(module: Any) -> None:
     """``httpx2.alias_httpx()`` makes both packages one: a class that is hooked stays hooked once."""
     package = module.__name__.partition(".")[0]
-    with guard(f"catch the requests of {package}"), _lock:
+    with guard(f"catch the requests of {package}"), IMPORTING, _lock:
         if _installed:
             _HOOKS[module.__name__](module)
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from tracer.importing import IMPORTING
 from tracer.redact.rules import CARD, NAMED, PASSWORD_IN_URL, SHAPES, SIGNED_URL, TEXTS, TOKENS, Shape
 
 
@@ -193,7 +194,8 @@ class Detector:
     of them, and the few of three. Both make use of SIMD only where the leftmost match is asked for."""
 
     def __init__(self) -> None:
-        from ahocorasick_rs import BytesAhoCorasick, MatchKind  # noqa: PLC0415 - import tracer must not pay for it
+        with IMPORTING:
+            from ahocorasick_rs import BytesAhoCorasick, MatchKind  # noqa: PLC0415 - import tracer must not pay for it
 
         signs = _signs()
         # In this order, too few of them share a bucket of the searcher to make it stop at common words.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Iterator
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, text
 
 from tracer.errors import StoreNewer
+from tracer.locks import alone
 from tracer.store.engine import reaching, reading, shown, writing
 from tracer.store.tables import REVISION, metadata
 
@@ -100,12 +100,8 @@ def _alone(engine: Engine) -> Iterator[None]:
     if engine.dialect.name != "sqlite":
         yield
         return
-    handle = os.open(Path(str(engine.url.database)).parent, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone(Path(str(engine.url.database)).parent, os.O_DIRECTORY):
         yield
-    finally:
-        os.close(handle)
 
 
 def _switch_to_wal(engine: Engine) -> None:
