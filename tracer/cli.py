@@ -104,10 +104,11 @@ def ls_command(*, failed: bool, as_json: bool, limit: int, search: str | None, *
     wanted = Filter.parse(parameters)
     with open_reading() as store:
         rows = store.traces(wanted, limit=limit)
+        later = {one.resume_of: one for one in reversed(store.followers([row.trace_id for row in rows]))}
     if as_json:
         print_json([{**asdict(row), "duration_ns": row.duration_ns} for row in rows])
     elif rows:
-        console().print(summary_table(rows, now_ns=time.time_ns()))
+        console().print(summary_table(rows, later, now_ns=time.time_ns()))
     else:
         nothing = "No traces yet. Run a function decorated with @workflow."
         click.echo(f"No {wanted.sentence}." if parameters else nothing)

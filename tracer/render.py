@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable
+from types import MappingProxyType
+from typing import Any, Callable, Iterable, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,7 +12,9 @@ from rich.tree import Tree
 
 from tracer import format as form
 from tracer import providers
-from tracer.attempts import attempts_in, first_of, in_words
+from tracer.attempts import attempts_in, first_of
+from tracer.attempts import in_words as attempts_in_words
+from tracer.decisions import decision_in, in_words
 from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.messages import ChatAnswer
 from tracer.model import PayloadRef, Status, Step, Trace, TraceSummary
@@ -38,8 +41,10 @@ def one_line(text: str, most: int = _MOST) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
-    """The list of traces, newest first."""
+def summary_table(
+    rows: Iterable[TraceSummary], later: Mapping[str | None, TraceSummary] = MappingProxyType({}), *, now_ns: int
+) -> Table:
+    """The list of traces, newest first. ``later`` are the runs that went on with one of them, by its id."""
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     for name, justify in [("", "left"), ("id", "left"), ("started", "right"), ("workflow", "left"), ("time", "right")]:
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich's literal, from a list
@@ -52,6 +57,8 @@ def summary_table(rows: Iterable[TraceSummary], *, now_ns: int) -> Table:
         if row.error_type is not None:
             reason = f"{row.failed_step or ''} · {form.type_name(row.error_type)}: {one_line(row.error_message or '')}"
             words = Text(one_line(reason, 200), style="red") + Text("  ") + words
+        if (gone_on := later.get(row.trace_id)) is not None:
+            words = Text(f"went on as {form.short_id(gone_on.trace_id)}  ", style="cyan") + words
         table.add_row(
             Text(f"{dot} {row.status}", style=style),
             form.short_id(row.trace_id),
@@ -77,7 +84,7 @@ def tree(trace: Trace, value_of: ValueOf | None = None) -> RenderableType:
         if step is not root:
             line = _step_line(step, value_of)
             if step.step_id in calls:
-                line.append(f"\n  {in_words(calls[step.step_id])}", style="dim")
+                line.append(f"\n  {attempts_in_words(calls[step.step_id])}", style="dim")
             branches[step.step_id] = (parent or branches[root.step_id]).add(line)
     return Group(_head(trace), branches[root.step_id])
 
@@ -120,6 +127,8 @@ def _step_line(step: Step, value_of: ValueOf | None) -> Text:
         own = next((frame for frame in reversed(step.failure.frames) if frame.own), None)
         if own is not None:
             line.append(f"\n  at {one_line(f'{own.file}:{own.line} in {own.function}', 400)}", style="dim")
+    if (decision := decision_in(step.tags)) is not None:
+        line.append(f"\n  {one_line(in_words(decision), 300)}", style="cyan")
     if step.call is not None and (refused := form.refusal(step.call)):
         line.append(f"\n  {one_line(refused, 200)}", style="dim")
     if step.kind == "human" and step.status == "waiting" and value_of is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from click.testing import CliRunner
 
 import tracer
 from replay import PlanError, edit, faults, replay, resume, stand_in
@@ -16,6 +17,8 @@ from replay.answering.question import AnswerRefused, parsed, question_of
 from router import EscalationExpired, Human, Waiting, Workflow, escalate, fallback
 from tests.replay.support import did, done
 from tracer import Target, effect, random, step, workflow
+from tracer.cli import main
+from tracer.format import short_id
 from tracer.reading import open_reading
 
 
@@ -77,6 +80,9 @@ class TestAnAnswer:
         assert recorded.value(asked) == "refund"
         assert (asked.tags["how"], asked.tags["answered_by"]) == ("answered", "ann")
         assert recorded.trace(first).summary.status == "waiting"
+        listed = CliRunner().invoke(main, ["ls"], env={"COLUMNS": "200"}).output
+        (line,) = [line for line in listed.splitlines() if "waiting" in line]
+        assert f"went on as {short_id(again.trace_id)}" in line
 
     def test_is_served_like_any_other_value_when_the_resumed_run_is_replayed(self, recorded):
         say(waits(support, "book"), "refund")

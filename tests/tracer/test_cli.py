@@ -12,6 +12,7 @@ from tests import recording
 from tests.recording import Project
 from tracer import current, step, workflow
 from tracer.cli import main
+from tracer.decisions import DECISION, Decision
 from tracer.store import open_store
 
 #: Every test here records into a project of its own.
@@ -104,6 +105,16 @@ class TestShow:
         assert "→ answer to late parcel" in shown
         assert "ValueError: no refund for late parcel" in shown
         assert "test_cli.py:" in shown
+
+    def test_what_a_router_decided_and_why(self, project: Project) -> None:
+        decision = Decision("rules", "math", "it asks for a sum")
+
+        @step(kind="router")
+        def route() -> None:
+            current().set(tags={DECISION: decision.as_tag()})
+
+        project.record(workflow(route, name="flow"))
+        assert "math was chosen: it asks for a sum" in run("show", "latest").output
 
     def test_by_id_and_unique_prefix(self, recorded: Project) -> None:
         for trace_id in ids():

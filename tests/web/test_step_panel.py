@@ -22,7 +22,7 @@ from tracer.store import Store, open_store
 from tracer.wire import Chunk, HttpResponse
 from web import create_app
 from web.view.conversation import asked
-from web.view.deciding import decided, in_words, taken
+from web.view.deciding import decided, taken
 from web.view.images import images_of, media_type_of
 from web.view.noting import key_of, note_from
 from web.view.rhythm import WIDTH, rhythm_of
@@ -55,33 +55,6 @@ def page(store: Store, path: str) -> Node:
 
 
 class TestDecisions:
-    @pytest.mark.parametrize(
-        ("decision", "words"),
-        [
-            (
-                Decision("cascade", "large", "", ("small", "large"), confidence=0.42, thresholds={"accept": 0.8}),
-                "small was unsure (0.42 < 0.80), so large was asked",
-            ),
-            (
-                Decision("cascade", "small", "", ("small", "large"), confidence=0.9, thresholds={"accept": 0.8}),
-                "small was sure (0.90 ≥ 0.80)",
-            ),
-            (
-                Decision("fallback", "b", "answered after a: timeout", ("a", "b"), fell_back=True),
-                "a did not answer, so b was asked: answered after a: timeout",
-            ),
-            (Decision("fallback", None, "none answered", ("a", "b")), "none of a, b was taken: none answered"),
-            (
-                Decision("confidence", "sure", "", confidence=0.9, thresholds={"sure": 0.8}),
-                "sure was chosen at a confidence of 0.90 ≥ 0.80",
-            ),
-            (Decision("rules", "billing"), "billing was chosen"),
-        ],
-        ids=["unsure", "sure", "fell back", "none left", "bands", "rules"],
-    )  # fmt: skip
-    def test_are_said_in_words(self, decision: Decision, words: str) -> None:
-        assert in_words(decision) == words
-
     def test_stand_above_the_values_with_each_try_its_wait_and_verdict(self, seeded: Seeded) -> None:
         tree = read(seeded.page(f"/t/{seeded.ids['routed']}?step=triage/ask"))
         (section,) = tree.classed("decided")

@@ -8,16 +8,14 @@ from typing import Any, Iterator, Mapping
 from tracer import format as fmt
 from tracer.attempts import attempts_in, first_of
 from tracer.attempts import in_words as of_attempts
-from tracer.decisions import TRY, Decision, decision_in
+from tracer.decisions import TRY, Decision, decision_in, in_words
 from tracer.format import Shown
 from tracer.model import Status, Step, Trace
 from web.view.text import one_line
 
-#: Thresholds from which an answer is taken, and below which nothing is expected of it.
-_TAKEN_FROM = ("accept", "sure")
 _VERDICTS = {"done": "taken", "retry": "tried again", "next": "on to the next", "raise": "raised", "stop": "the end"}
 _CANDIDATES = 8
-#: No seconds and no confidence are as many.
+#: No seconds are as many.
 _LARGEST = 1e9
 
 
@@ -48,95 +46,19 @@ def taken(step: Step) -> str:
     """What a router's step chose, for its line in the tree: an arrow and the target. Empty for every other step."""
     if step.kind != "router":
         return ""
-    decision = decision_of(step)
+    decision = decision_in(step.tags)
     return f"→ {one_line(decision.chosen, 60)}" if decision is not None and decision.chosen else ""
 
 
 def decided(trace: Trace, step: Step, *, base: str) -> Decided | None:
     """The decision of a step, or None where it took none."""
-    decision = decision_of(step)
+    decision = decision_in(step.tags)
     tries = tuple(_tries(trace, step, base))
     if decision is None and step.call is not None:
         return _retried(trace, step, base)
     if decision is None:
         return Decided("", (), tries) if tries else None
-    return Decided(in_words(decision), tuple(_facts(decision)), tries)
-
-
-def decision_of(step: Step) -> Decision | None:
-    """The decision in a step's tags with everything in it of the type it should have: a tag holds whatever was set."""
-    try:
-        told = decision_in(step.tags)
-    except TypeError:
-        return None
-    if told is None:
-        return None
-    return Decision(
-        policy=told.policy,
-        chosen=None if told.chosen is None else str(told.chosen),
-        reason=str(told.reason),
-        candidates=tuple(str(name) for name in told.candidates),
-        confidence=_number(told.confidence),
-        confidence_from=None if told.confidence_from is None else str(told.confidence_from),
-        thresholds={str(name): value for name, value in _mapping(told.thresholds).items()},
-        role=None if told.role is None else str(told.role),
-        arm=None if told.arm is None else str(told.arm),
-        propensity=_number(told.propensity),
-        breakers={str(name): str(state) for name, state in _mapping(told.breakers).items()},
-        attempts=int(_number(told.attempts) or 0),
-        retries=int(_number(told.retries) or 0),
-        waited_s=_number(told.waited_s) or 0.0,
-        fell_back=bool(told.fell_back),
-    )
-
-
-def in_words(decision: Decision) -> str:
-    """``small was unsure (0.42 < 0.80), so large was asked``."""
-    chosen = decision.chosen
-    first = decision.candidates[0] if decision.candidates else None
-    if chosen is None:
-        among = f" of {', '.join(decision.candidates[:_CANDIDATES])}" if decision.candidates else ""
-        said = f"none{among} was taken"
-    elif decision.policy == "cascade" and first is not None:
-        said = _cascaded(decision, first, chosen)
-    elif decision.fell_back and first is not None:
-        said = f"{first} did not answer, so {chosen} was asked"
-    elif decision.policy == "fallback":
-        said = f"{chosen} was asked and answered"
-    else:
-        said = f"{chosen} was chosen{_surely(decision)}"
-    told = one_line(said, 300)
-    reason = one_line(decision.reason, 300)
-    return f"{told}: {reason}" if reason and reason != told else told
-
-
-def _cascaded(decision: Decision, first: str, chosen: str) -> str:
-    sure, least = decision.confidence, _least(decision)
-    if sure is None or least is None:
-        return f"{first} was not sure, so {chosen} was asked" if chosen != first else f"{first} was taken"
-    if chosen != first:
-        return f"{first} was unsure ({sure:.2f} < {least:.2f}), so {chosen} was asked"
-    return (
-        f"{first} was {'sure' if sure >= least else 'unsure'} ({sure:.2f} {'≥' if sure >= least else '<'} {least:.2f})"
-    )
-
-
-def _surely(decision: Decision) -> str:
-    sure, least = decision.confidence, _least(decision)
-    if sure is None:
-        return ""
-    against = "" if least is None else f" {'≥' if sure >= least else '<'} {least:.2f}"
-    return f" at a confidence of {sure:.2f}{against}"
-
-
-def _least(decision: Decision) -> float | None:
-    thresholds = decision.thresholds
-    return next((_number(thresholds[name]) for name in _TAKEN_FROM if name in thresholds), None)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    """What a tag holds may be anything: it was written by whoever set it."""
-    return value if isinstance(value, Mapping) else {}
+    return Decided(one_line(in_words(decision), 600), tuple(_facts(decision)), tries)
 
 
 def _number(value: Any) -> float | None:
