@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Iterable, Iterator
 
-from sqlalchemy import ColumnElement, Connection, Text, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Text, case, exists, func, select, type_coerce
 
 from tracer.seen import CallSeen, RunSeen, ScoreSeen, Seen, StepSeen, as_stories
 from tracer.store.rows import decoded
@@ -19,8 +19,17 @@ DECIDING = ("router", "guardrail", "human")
 OUTSIDE = ("tool", "retriever", "reranker", "http", "human")
 _ARMS = "arms"
 _AT_ONCE = 5_000
-#: What a resumed run was served is in the run that it resumes.
-_IS_OWN = traces.c.resume_of.is_(None) | (steps.c.origin != "recorded")
+_earlier = steps.alias()
+#: What a resumed run was served is in the run that it resumes, and so is a block that finished there: its body runs
+#: again only so that what comes behind it is reached.
+_IS_OWN = traces.c.resume_of.is_(None) | (
+    (steps.c.origin != "recorded")
+    & ~exists().where(
+        _earlier.c.trace_id == traces.c.resume_of,
+        _earlier.c.step_id == steps.c.source_step_id,
+        _earlier.c.outcome == "ok",
+    )
+)
 
 
 def seen(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owners, *, every_step: bool) -> Seen:
