@@ -247,5 +247,26 @@ def db_upgrade_command() -> None:
         click.echo(f"{shown_url(url)} is at schema {store.facts().revision}")
 
 
+@db_group.command("copy")
+@click.argument("source")
+@click.argument("target")
+@as_json
+def db_copy_command(*, source: str, target: str, as_json: bool) -> None:
+    """Copy a whole store into another place, SQLite or Postgres, and read it back.
+
+    SOURCE and TARGET are paths or URLs (postgresql://host/name). The target must have no traces yet; it is whole in the
+    end, or as it was. What a replay knows inputs by is keyed: on another machine, take PLAYHEAD_HOME's key along.
+    """
+    from tracer.store.copying import copy_store  # noqa: PLC0415
+
+    copied = copy_store(source, target)
+    if as_json:
+        print_json([asdict(one) for one in copied])
+        return
+    for one in copied:
+        click.echo(f"{one.rows:>12,}  {one.digest}  {one.table}")
+    click.echo("Read back from the target: the same rows.")
+
+
 if __name__ == "__main__":
     main()
