@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +14,14 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 import tracer
 from replay.cassette.cli import export_command, import_command
 from tests.replay.support import Recorded
 from tests.sources import REPOSITORY
 from tracer.cli import Commands
+from tracer.reading import open_reading
 
 MAIN = Commands(commands={"export": export_command, "import": import_command})
 
@@ -174,6 +179,54 @@ class TestExport:
 
     def test_knows_no_trace_that_is_not_there(self, recorded):
         assert run("export", "abc").exit_code == 2
+
+    def test_writes_the_steps_of_all_that_is_found_as_a_table(self, recorded, module, tmp_path):
+        pipeline = module(PIPELINE)
+        for flow, word in ((pipeline.plain, "a"), (pipeline.plain, "b"), (pipeline.typed, "c")):
+            flow(word)
+        tracer.flush()
+        result = run("export", "--format", "csv", "--search", "workflow:plain")
+        assert result.exit_code == 0, result.output
+        rows = list(csv.DictReader(io.StringIO(result.stdout)))
+        assert [row["path"] for row in rows] == ["plain", "plain/look_up", "plain/check"] * 2
+        assert [row["output"] for row in rows if row["name"] == "check"] == ['"B"', '"A"']
+        file = tmp_path / "steps.parquet"
+        said("export", "latest", "--format", "parquet", "--no-values", "-o", str(file))
+        found = parquet.read_table(file).to_pylist()
+        assert [(row["path"], row["output"]) for row in found] == [("typed", None), ("typed/look_up", None)]
+
+    def test_writes_a_timeline(self, recorded, module):
+        module(PIPELINE).plain("a")
+        tracer.flush()
+        events = json.loads(run("export", "latest", "--format", "chrome").stdout)["traceEvents"]
+        assert [one["name"] for one in events if one["ph"] == "X"] == ["plain", "look_up", "check"]
+
+    def test_leaves_no_half_a_file(self, recorded, module, tmp_path):
+        module(PIPELINE).plain("a")
+        tracer.flush()
+        file = tmp_path / "steps.csv"
+        file.write_text("kept")
+        with open_reading() as store:
+            trace = store.trace(store.resolve("latest"))
+        with sqlite3.connect(recorded.folder / "playhead.db") as damaged:
+            damaged.execute("DELETE FROM payloads")
+        assert run("export", trace.trace_id, "--format", "csv", "-o", str(file)).exit_code != 0
+        assert [(each.name, each.read_text()) for each in tmp_path.glob("*steps.csv*")] == [("steps.csv", "kept")]
+
+    @pytest.mark.parametrize(
+        ("words", "why"),
+        [
+            ((), "say which: a TRACE (an id, a prefix, or latest), or --search"),
+            (("latest", "--search", "workflow:plain"), "say which"),
+            (("--search", "workflow:plain"), "cassette is of one trace"),
+            (("latest", "--format", "parquet"), "Parquet is no text: say where with -o"),
+        ],
+    )
+    def test_says_what_it_can_not_do(self, recorded, module, words, why):
+        module(PIPELINE).plain("a")
+        tracer.flush()
+        result = run("export", *words)
+        assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
 
 
 class TestImport:

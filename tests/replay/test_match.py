@@ -348,6 +348,7 @@ SHAPES = {
 
 class TestManyAtOnce:
     @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.timeout(900)
     def test_replayed_in_a_thousand_orders_they_give_not_one_wrong_value(self, recorded, shape):
         global _run, _shuffle  # noqa: PLW0603
         _run, _shuffle = "recorded", 0

@@ -17,20 +17,23 @@ class TestALock:
 
     def test_is_not_kept_by_a_child_that_was_forked_meanwhile(self, tmp_path: Path) -> None:
         path = tmp_path / "lock"
-        told, tell = os.pipe()
+        is_forked, forked = os.pipe()
+        has_looked, looked = os.pipe()
         with alone(path):
             child = os.fork()
             if child == 0:
-                os.close(tell)
-                os.read(told, 1)  # until the parent has looked
+                os.close(looked)
+                os.write(forked, b"!")
+                os.read(has_looked, 1)
                 os._exit(0)
+        os.read(is_forked, 1)
         other = opened(path)
         try:
             assert locked(other)
         finally:
             let_go(other)
-            os.close(tell)
-            os.close(told)
+            for end in (is_forked, forked, has_looked, looked):
+                os.close(end)
             assert os.waitpid(child, 0)[1] == 0
 
     def test_of_a_directory_needs_no_file(self, tmp_path: Path) -> None:

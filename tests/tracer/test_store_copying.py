@@ -36,7 +36,7 @@ def fill(store: Store) -> list[str]:
     """Everything that a store can hold, and a step with half of a surrogate pair in its words."""
     stories = [told() for _ in range(3)]
     odd = Story("odd", input="half \ud83d of it", replay_of=stories[0].trace_id)
-    call = odd.call("m", usage={"input_tokens": 3, "output_tokens": 4, "raw": {"details": [1, None, 0.5]}})
+    call = odd.call("m", input_tokens=3, output_tokens=4, raw={"details": [1, None, 0.5]})  # type: ignore[arg-type]
     odd.note(call, "correct", True, kind="score")
     for story in (*stories, odd.finish()):
         store.apply(story.events, owner="me", position=(1, 9))
