@@ -16,7 +16,7 @@ import threading
 import time
 from asyncio import events
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 from replay.clock.loop import VirtualLoop
 from replay.clock.player import playing, waits_for_real
@@ -82,8 +82,19 @@ _STANDING: dict[int, _Standing] = {
 _NEW_LOOP = _NewLoop(events.new_event_loop)
 #: Where something was replaced: the namespace, the name, what stands there now and what stood there before.
 _replaced: list[tuple[dict[str, Any], str, _Standing, Any]] = []
-#: A module's namespace, by its id -> how many names it had when it was looked through, and those that matter.
-_known: dict[int, tuple[int, tuple[str, ...]]] = {}
+
+
+class _Known(NamedTuple):
+    """A module's namespace, how many names it had when it was looked through, and under which of them it has what is to
+    be replaced. Looked through again where it has more names, or fewer."""
+
+    module: Any
+    namespace: dict[str, Any]
+    size: int
+    names: tuple[str, ...]
+
+
+_known: dict[str, _Known] = {}
 _running = 0
 # Guards these two: replays may run at the same time.
 _lock = threading.Lock()
@@ -124,24 +135,33 @@ def _found() -> list[tuple[dict[str, Any], str, _Standing]]:
     found: list[tuple[dict[str, Any], str, _Standing]] = [
         (vars(module), "new_event_loop", _NEW_LOOP) for module in (asyncio, events)
     ]
-    for module in tuple(sys.modules.values()):
-        name = getattr(module, "__name__", None)
-        if module is not time and (not isinstance(name, str) or name.partition(".")[0] in _REAL_TIME):
-            continue
-        namespace = getattr(module, "__dict__", None)
-        if isinstance(namespace, dict):
-            named = ((key, _STANDING.get(id(namespace.get(key)))) for key in _names(namespace))
-            found += [(namespace, key, standing) for key, standing in named if standing is not None]
+    modules = sys.modules.copy()
+    for key, module in modules.items():
+        known = _known.get(key)
+        # A program has thousands of modules, and every replay comes through here.
+        if known is None or known.module is not module or known.size != len(known.namespace):
+            known = _known[key] = _looked_through(module)
+        for name in known.names:
+            standing = _STANDING.get(id(known.namespace.get(name)))
+            if standing is not None:
+                found.append((known.namespace, name, standing))
+    for key in _known.keys() - modules.keys():
+        del _known[key]
     return found
 
 
-def _names(namespace: dict[str, Any]) -> tuple[str, ...]:
-    """The names under which a module has what is to be replaced. Looked for again where it has more names, or fewer."""
-    known = _known.get(id(namespace))
-    if known is None or known[0] != len(namespace):
-        names = (key for key, value in tuple(namespace.items()) if id(value) in _STANDING and isinstance(key, str))
-        known = _known[id(namespace)] = len(namespace), tuple(names)
-    return known[1]
+def _looked_through(module: Any) -> _Known:
+    name, namespace = getattr(module, "__name__", None), getattr(module, "__dict__", None)
+    is_real = module is not time and (not isinstance(name, str) or name.partition(".")[0] in _REAL_TIME)
+    if is_real or not isinstance(namespace, dict):
+        return _Known(module, {}, 0, ())
+    here = tuple(namespace.items())
+    return _Known(
+        module,
+        namespace,
+        len(here),
+        tuple(name for name, value in here if id(value) in _STANDING and type(name) is str),
+    )
 
 
 def _caller() -> str:
