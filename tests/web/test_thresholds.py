@@ -203,6 +203,11 @@ class TestADrawing:
                 assert art.left <= x <= art.right
                 assert frame.y - 0.1 <= y <= frame.y + frame.height + 0.1
 
+    def test_of_what_costs_nothing_has_one_line_at_nothing(self):
+        free = [Observed("t", at / 9, True, 1.0, 1.0, 1.0, 0, 0, 0.5) for at in range(9)]
+        (_, cost) = drawing(curve(free), 0.5, None).frames
+        assert [words for _, words in cost.ticks] == ["$0"]
+
 
 class TestTheQuery:
     @given(st.dictionaries(st.sampled_from(["workflow", "step", "scorer", "goal", "value", "accept"]), st.text()))

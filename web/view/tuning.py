@@ -221,7 +221,9 @@ def _frame(
             (_x(point.accept, end), y(of(point).value or 0.0), f"accept {point.accept:.4g}: {shown(of(point))}")
             for point in seen
         ]
-    ticks = tuple((y(value), words(value)) for value in (low + (high - low) * step / _LINES for step in range(4)))
+    # what costs nothing anywhere has one line, and no fractions of nothing above it
+    steps = range(4) if any(_or(found.high, found.value) for found in known) else (0,)
+    ticks = tuple((y(value), words(value)) for value in (low + (high - low) * step / _LINES for step in steps))
     return Line(name, top, bottom - top, tuple(bands), tuple(lines), tuple(dots), ticks)
 
 
