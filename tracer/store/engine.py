@@ -15,6 +15,10 @@ from tracer.errors import StoreUnreachable
 
 #: How long a writer waits for another one, in seconds. A batch takes milliseconds; this outlasts a slow disk.
 PATIENCE_S = 10
+#: psycopg's: after how many times a statement is prepared, so that the server need not plan it again. "none" is for a
+#: pooler that gives every transaction another connection, where what one prepared another one does not know.
+_PREPARING = "prepare_threshold"
+_NOT_PREPARED = ("DuplicatePreparedStatement", "InvalidSqlStatementName")
 _PROJECT_MARKS = (".playhead", "pyproject.toml", ".git")
 
 
@@ -59,13 +63,23 @@ def connect(url: URL) -> Engine:
     """An engine for ``url``; for SQLite the directory is made. Nothing is connected yet."""
     if url.get_backend_name() == "sqlite":
         return _sqlite(url)
+    # connect_timeout: a host that drops packets would otherwise hold a command for minutes
+    timed = url.update_query_dict({"connect_timeout": url.query.get("connect_timeout", "5")})
+    prepared = {} if _PREPARING not in url.query else {_PREPARING: _times(url.query[_PREPARING])}
     try:
-        # connect_timeout: a host that drops packets would otherwise hold a command for minutes
-        return create_engine(url.update_query_dict({"connect_timeout": url.query.get("connect_timeout", "5")}))
+        return create_engine(timed.difference_update_query([_PREPARING]), connect_args=prepared)
     except ModuleNotFoundError as error:
         raise StoreUnreachable('Postgres needs its driver: pip install "playhead[postgres]"') from error
     except (NoSuchModuleError, ArgumentError) as error:
         raise StoreUnreachable(f"no driver for {url.drivername}: write postgresql://host/name") from error
+
+
+def _times(said: str | tuple[str, ...]) -> int | None:
+    if said == "none":
+        return None
+    if isinstance(said, str) and said.isdecimal():
+        return int(said)
+    raise StoreUnreachable(f"{_PREPARING} in the database URL is a number of times, or none; not {said!r}")
 
 
 def _sqlite(url: URL) -> Engine:
@@ -111,6 +125,10 @@ def reaching(url: URL) -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout, sqlite3.Error) as error:
         raise StoreUnreachable(_in_words(url, error)) from error
     except DatabaseError as error:
+        if type(error.orig).__name__ in _NOT_PREPARED:
+            raise StoreUnreachable(
+                f"{shown(url)} is behind a pooler that shares connections: add ?{_PREPARING}=none to its URL"
+            ) from error
         # A file that is no database is a plain DatabaseError; its subclasses are our own mistakes, and stay.
         if type(error) is not DatabaseError:
             raise
