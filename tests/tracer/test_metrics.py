@@ -280,7 +280,7 @@ class TestTheWindow:
         monkeypatch.setattr(counting, "STEPS_AT_ONCE", 4)
         tell(store, *self.stories(10))
         numbers = [runs(scraped(store)) for _ in range(4)]
-        assert numbers == sorted(set(numbers[:2])) + [5, 5]
+        assert numbers == [4, 5, 5, 5]
 
 
 class TestAStoreThatTakesNoWrites:
