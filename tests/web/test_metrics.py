@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from typing import Callable, Iterator
 
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import tracer
 from tests import recording
 from tests.recording import Project
+from tests.sources import REPOSITORY
 from tests.tracer import test_outage
 from tests.tracer.test_outage import Gate, Start
 from tests.web import routing
@@ -161,3 +164,65 @@ def look(
 ) -> Samples:
     seen = Recording(living, dead, 0, (), Kept(kept or {}), at_ns)
     return samples(exposition(risen.look(seen)))
+
+
+DASHBOARD = json.loads((REPOSITORY / "docs" / "monitoring" / "grafana.json").read_text(encoding="utf-8"))
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+QUERIES = [(panel["title"], target["expr"], target["legendFormat"]) for panel in PANELS for target in panel["targets"]]
+VARIABLES = [each["query"]["query"] for each in DASHBOARD["templating"]["list"] if each["type"] == "query"]
+#: A metric with what stands in the braces behind it.
+SELECTOR = re.compile(r"(playhead_\w+)(?:\{([^}]*)\})?")
+
+
+def labels_by_name() -> dict[str, set[str]]:
+    """What each sample of ours is called, and the labels it is told apart by."""
+    found = {}
+    for family in FAMILIES:
+        plain = set(family.labels)
+        if family.kind == "histogram":
+            found |= {f"{family.name}_bucket": plain | {"le"}, f"{family.name}_sum": plain}
+            found[f"{family.name}_count"] = plain
+        else:
+            found[family.name] = plain
+    return found
+
+
+class TestTheDashboard:
+    @pytest.mark.parametrize(("title", "query", "legend"), QUERIES, ids=range(len(QUERIES)))
+    def test_asks_for_what_there_is_by_labels_that_it_has(self, title, query, legend):
+        known = labels_by_name()
+        selectors = SELECTOR.findall(query)
+        assert selectors, title
+        for name, inside in selectors:
+            assert name in known, title
+            assert set(re.findall(r"(\w+)\s*[=!]~?", inside)) <= known[name], title
+        grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(",")}
+        assert all(grouped <= known[name] for name, _ in selectors), title
+        assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= grouped - {"le"}, title
+
+    def test_asks_for_every_metric_that_there_is(self):
+        asked = {name for _, query, _ in QUERIES for name, _ in SELECTOR.findall(query)}
+        unused = [each.name for each in FAMILIES if not any(name.startswith(each.name) for name in asked)]
+        assert unused == []
+
+    def test_lets_one_choose_a_workflow_by_a_label_that_there_is(self):
+        assert VARIABLES == ["label_values(playhead_runs_total, workflow)"]
+        assert "workflow" in labels_by_name()["playhead_runs_total"]
+
+    def test_finds_its_names_in_an_answer(self, client):
+        """Not only among the families that are declared: in what a server really gets."""
+        names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+        for _, query, _ in QUERIES:
+            for name, _ in SELECTOR.findall(query):
+                assert re.sub(r"_(total|bucket|sum|count)$", "", name) in names
+
+    def test_lays_its_panels_side_by_side(self):
+        taken: set[tuple[int, int]] = set()
+        for panel in DASHBOARD["panels"]:
+            at = panel["gridPos"]
+            cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+            assert not cells & taken, panel["title"]
+            assert at["x"] + at["w"] <= 24
+            taken |= cells
+        ids = [panel["id"] for panel in DASHBOARD["panels"]]
+        assert len(set(ids)) == len(ids)
