@@ -35,8 +35,8 @@ _NAP_S = 5.0
 @click.option("--once", is_flag=True, help="Look once and end: 1 where something fires, 0 where nothing does.")
 @as_json
 def watch_command(*, path: Path, once: bool, as_json: bool) -> None:
-    """Look at what is recorded by rules (failure rate, fallback rate, p95, cost per hour, budget), and tell a webhook or
-    a command when one of them fires, and when it resolves.
+    """Look at what is recorded by rules (failure rate, fallback rate, p95, cost per hour, budget), and tell a webhook
+    or a command when one of them fires, and when it resolves.
 
     What fires is kept in the store: a watch that is started anew does not tell it again.
     """
@@ -104,10 +104,12 @@ def _complain(what: str) -> None:
 def _lines(looked: list[Looked]) -> list[str]:
     from tracer.alerts.states import sentence  # noqa: PLC0415
 
-    lines = []
+    lines: list[str] = []
     for each in looked:
-        for reading in each.readings:
-            lines.append(f"{'FIRING' if reading.of in each.firing else 'ok':<8}{sentence(each.rule, reading)}")
+        lines += [
+            f"{'FIRING' if reading.of in each.firing else 'ok':<8}{sentence(each.rule, reading)}"
+            for reading in each.readings
+        ]
         unseen = each.firing.keys() - {reading.of for reading in each.readings}
         lines += [f"FIRING  {each.rule.name} ({of}): nothing seen of it now" for of in sorted(unseen)]
     return lines or ["nothing was recorded that a rule is about"]

@@ -1,4 +1,4 @@
-"""Telling: a JSON body to a webhook, or a program with the same on its standard input. Says what went wrong, if it did."""
+"""Telling: a JSON body to a webhook, or a program with the same on its standard input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMAND_S = 60
 
 
 def deliver(notice: Notice, to: Webhook | Command) -> str:
-    """Empty where it was taken."""
+    """What went wrong; empty where it was taken."""
     told = body(notice)
     return _post(told, to) if isinstance(to, Webhook) else _run(told, to)
 
