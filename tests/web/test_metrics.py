@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import tracer
 from tests import recording
+from tests.otlp_spans import BEGAN_NS, a_span
 from tests.recording import Project
 from tests.sources import REPOSITORY
 from tests.tracer import test_outage
@@ -26,6 +28,9 @@ from tracer.metrics import families
 from tracer.metrics.exposition import exposition
 from tracer.metrics.families import Family
 from tracer.metrics.recorders import Risen
+from tracer.otlp import protobuf_out
+from tracer.otlp.span import Span
+from tracer.store import open_store
 from web import create_app
 
 project = recording.project
@@ -226,3 +231,34 @@ class TestTheDashboard:
             taken |= cells
         ids = [panel["id"] for panel in DASHBOARD["panels"]]
         assert len(set(ids)) == len(ids)
+
+
+class TestSpansOfOthers:
+    """Children are sent before their parents: an agent's first call is there minutes before its end."""
+
+    @pytest.fixture
+    def here(self, tmp_path: Path) -> Iterator[Callable[..., float | None]]:
+        tracer.configure(home=tmp_path)
+        with open_store(tmp_path / "playhead.db") as store:
+            app = create_app(store)
+            with viewer(app) as client:
+
+                def agents(*spans: Span, minute: int) -> float | None:
+                    """How many runs of the agent are counted at that minute, once these spans have been sent."""
+                    if spans:
+                        body, headers = protobuf_out.write(spans), {"content-type": "application/x-protobuf"}
+                        assert client.post("/v1/traces", content=body, headers=headers).status_code == 200
+                    app.state.site.metrics.metering.now_ns = lambda: BEGAN_NS + minute * 60 * 10**9
+                    found = scraped(client)
+                    return sum(number for key, number in found.items() if key[0] == "playhead_runs_total")
+
+                yield agents
+
+    def test_are_counted_when_the_whole_is_there(self, here):
+        assert here(a_span(2, parent=1), minute=1) == 0
+        assert here(a_span(3, parent=1), minute=14) == 0
+        assert here(a_span(1), minute=15) == 1
+
+    def test_are_counted_all_the_same_when_their_parent_never_comes(self, here):
+        assert here(a_span(2, parent=1), minute=14) == 0
+        assert here(minute=16) == 1

@@ -39,6 +39,8 @@ STEPS_AT_ONCE = 50_000
 _RUNS_AT_ONCE = 500
 #: How long after its end a run is counted: the rest of it, from other threads and processes, comes with it.
 SETTLED_NS = 2 * 10**9
+#: The same for spans whose topmost one has not come; it may never be sent.
+_PART_SETTLED_NS = 15 * 60 * 10**9
 #: How often one begins anew because another process was first; then its numbers will do.
 _PATIENCE = 5
 _BEGUN = ("running",)
@@ -177,7 +179,7 @@ def _count_ended(store: Store, found: Counted, *, now_ns: int, most_steps: int) 
 def _is_due(each: Arrival, now_ns: int) -> bool:
     if each.status in _BEGUN:
         return False
-    return each.ended_ns is None or now_ns - each.ended_ns >= SETTLED_NS
+    return each.ended_ns is None or now_ns - each.ended_ns >= (_PART_SETTLED_NS if each.is_part else SETTLED_NS)
 
 
 def _add(store: Store, ledger: Ledger, batch: list[Arrival], now_ns: int) -> None:

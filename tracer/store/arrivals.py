@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Iterator, NamedTuple, Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, func, or_, select, type_coerce
 
 from tracer.model import Status
 from tracer.seen import CallSeen, RunSeen, StepSeen
@@ -23,18 +23,21 @@ from tracer.store.texts import plain
 
 Position = tuple[int, str]
 _AT_ONCE = 500
+#: In the tags of a span that stands at the top for one that has not come, as they are written.
+_STAND_IN = '"otlp.parent":'
 #: How long before a period a run may have begun that ended in it: nothing is indexed by its end.
 REACH_NS = 24 * 3600 * 10**9
 
 
 class Arrival(NamedTuple):
-    """A trace as it stands now."""
+    """A trace as it stands now. ``is_part``: it came as spans, and that in which its topmost one lies has not come."""
 
     trace_id: str
     status: Status
     ended_ns: int | None
     steps: int
     is_replay: bool
+    is_part: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,15 @@ def positions(store: Store, since: Position, *, until_ns: int, limit: int) -> li
 def arrivals(store: Store, trace_ids: Sequence[str]) -> Iterator[Arrival]:
     """Those of these traces that are there."""
     columns = (traces.c.outcome, traces.c.owner, traces.c.ended_ns, traces.c.steps, traces.c.replay_of)
+    is_part = func.coalesce(type_coerce(traces.c.tags, Text), "").contains(_STAND_IN).label("is_part")
     for start in range(0, len(trace_ids), _AT_ONCE):
         wanted = traces.c.trace_id.in_(trace_ids[start : start + _AT_ONCE])
         with _reading(store) as (connection, owners):
-            for row in connection.execute(select(traces.c.trace_id, *columns).where(wanted)).all():
+            for row in connection.execute(select(traces.c.trace_id, *columns, is_part).where(wanted)).all():
                 alive = row.outcome is None and owners.lives(row.owner)
                 status = status_of(row.outcome, alive=alive)
-                yield Arrival(row.trace_id, status, row.ended_ns, row.steps, row.replay_of is not None)
+                is_replay = row.replay_of is not None
+                yield Arrival(row.trace_id, status, row.ended_ns, row.steps, is_replay, bool(row.is_part))
 
 
 def told_by(store: Store, trace_ids: Sequence[str]) -> Told:
