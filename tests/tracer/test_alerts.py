@@ -12,6 +12,7 @@ from tracer.alerts.rules import Command, Rule, Webhook, read_rules
 from tracer.alerts.states import advance, amount, sentence
 from tracer.decisions import DECISION, Decision
 from tracer.errors import ConfigError
+from tracer.store import open_store
 
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
@@ -69,6 +70,15 @@ class TestARuleMeasures:
         waits.finish(outcome="waiting")
         tell(store, story(), story(error=ValueError("no"), replay_of="ab" * 16), waits)
         assert read(store, rule()) == [Reading("", 0.0, 1)]
+
+    def test_a_run_that_was_killed_as_one_that_failed(self, store_url):
+        """When it was killed nobody knows: it is in the window in which it began."""
+        with open_store(store_url, alive=lambda owner: owner != "dead") as store:
+            tell(store, story(end=False), story())
+            store.apply(story(end=False).events, owner="dead")
+            store.apply(story(end=False, ago_ns=20 * MINUTE_NS).events, owner="dead")
+            assert read(store, rule()) == [Reading("", 0.5, 2)]
+            assert read(store, rule("p95", above=2.0))[0].count == 1
 
     def test_one_workflow_or_each(self, store):
         tell(store, story(), story(error=ValueError("no"), workflow="billing"))

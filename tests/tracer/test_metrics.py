@@ -245,6 +245,14 @@ class TestTheWindow:
         tell(store, *self.stories(12))
         assert runs(scraped(store)) == 5
 
+    def test_begins_with_so_many_as_one_answer_counts_so_that_nothing_seems_to_rise(self, store, monkeypatch):
+        monkeypatch.setattr(counting, "STEPS_AT_ONCE", 3)
+        goes_on = Story(at_ns=NEW_YEAR_NS + 50 * SECOND_NS)
+        tell(store, *self.stories(12), goes_on)
+        assert [runs(scraped(store)) for _ in range(2)] == [3, 3]
+        tell(store, goes_on.finish())
+        assert runs(scraped(store)) == 4
+
     def test_misses_none_however_many_came_since(self, store):
         tell(store, *self.stories(2))
         assert runs(scraped(store)) == 2
@@ -277,10 +285,10 @@ class TestTheWindow:
         assert runs(scraped(store)) == 3
 
     def test_leaves_for_the_next_answer_what_would_take_too_long(self, store, monkeypatch):
+        scraped(store)
         monkeypatch.setattr(counting, "STEPS_AT_ONCE", 4)
         tell(store, *self.stories(10))
-        numbers = [runs(scraped(store)) for _ in range(4)]
-        assert numbers == [4, 5, 5, 5]
+        assert [runs(scraped(store)) for _ in range(4)] == [4, 8, 10, 10]
 
 
 class TestAStoreThatTakesNoWrites:

@@ -17,6 +17,7 @@ from tracer.store.arrivals import Period
 _OCCURRENCE = re.compile(r"\[\d+\]")
 _DAY_NS = 24 * 3600 * 10**9
 _HOUR_NS = 3600 * 10**9
+_FAILED = ("failed", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,13 @@ class Looking:
 
     def _runs(self, rule: Rule, period: Period) -> Iterable[_One]:
         runs: list[RunSeen] = self._once(period, "runs", lambda: period.runs(self.store))
-        # one that waits for a human has not come to its end
-        ended = [run for run in runs if run.status != "waiting"]
+        # one that waits for a human has not come to its end, and how long one took that was killed is not known
+        open_ones = {"waiting"} if rule.measure == "failure_rate" else {"waiting", "interrupted"}
+        ended = [run for run in runs if run.status not in open_ones]
         if rule.measure == "fallback_rate":
             fell_back = self._once(period, "fell back", lambda: _fell_back(self._all_steps(period, every_step=False)))
         for run in ended:
-            is_bad = run.trace_id in fell_back if rule.measure == "fallback_rate" else run.status == "failed"
+            is_bad = run.trace_id in fell_back if rule.measure == "fallback_rate" else run.status in _FAILED
             yield _One(run.workflow if rule.by else "", (run.ended_ns or 0) - run.started_ns, is_bad)
 
     def _steps(self, rule: Rule, period: Period) -> Iterable[_One]:

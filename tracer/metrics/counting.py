@@ -17,6 +17,7 @@ import base64
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Callable
 
 from sqlalchemy.exc import DatabaseError
@@ -103,7 +104,7 @@ class Metering:
             for _ in range(_PATIENCE):
                 kept = store.shared(NAME).get(NAME)
                 found, is_new = self._counted(store, kept)
-                if not count(store, found, now_ns=self.now_ns()) and not is_new:
+                if not count(store, found, now_ns=self.now_ns(), is_first=is_new) and not is_new:
                     return found
                 if self._keep(store, found, 0 if kept is None else kept.version):
                     return found
@@ -131,13 +132,14 @@ class Metering:
         return is_kept
 
 
-def count(store: Store, found: Counted, *, now_ns: int) -> bool:
-    """Take what is new, count what has ended. Whether anything changed."""
+def count(store: Store, found: Counted, *, now_ns: int, is_first: bool) -> bool:
+    """Take what is new, count what has ended. Whether anything changed. The first time, what is too much for one answer
+    is left out, the oldest: it would seem to have happened between this one and the next."""
     changed, left, more = False, STEPS_AT_ONCE, True
     while more and left > 0:
         new, more = _take(store, found, until_ns=now_ns)
         waited = len(found.waiting)
-        left -= _count_ended(store, found, now_ns=now_ns, most_steps=left)
+        left -= _count_ended(store, found, now_ns=now_ns, most_steps=left, is_first=is_first)
         changed |= new or len(found.waiting) < waited
     return changed
 
@@ -156,24 +158,23 @@ def _take(store: Store, found: Counted, *, until_ns: int) -> tuple[bool, bool]:
     return True, len(rows) == 2 * WINDOW
 
 
-def _count_ended(store: Store, found: Counted, *, now_ns: int, most_steps: int) -> int:
+def _count_ended(store: Store, found: Counted, *, now_ns: int, most_steps: int, is_first: bool) -> int:
     """Count those that have ended, and let go of those that are no more or are replays. How many steps were counted."""
     there = {each.trace_id: each for each in arrivals(store, found.waiting)}
     due = [each for name in found.waiting if (each := there.get(name)) is not None and _is_due(each, now_ns)]
     open_ones = there.keys() - {each.trace_id for each in due}
-    counted, done, batch = 0, set[str](), list[Arrival]()
-    for at, each in enumerate(due):
-        batch.append(each)
-        counted += each.steps
-        if len(batch) == _RUNS_AT_ONCE or counted >= most_steps or at == len(due) - 1:
-            _add(store, found.ledger, batch, now_ns)
-            done |= {one.trace_id for one in batch}
-            batch = []
-            if counted >= most_steps:
-                break
-    kept = open_ones | {each.trace_id for each in due if each.trace_id not in done}
-    found.waiting = [name for name in found.waiting if name in kept]
-    return counted
+    if is_first:
+        due.reverse()
+    fits = [
+        each
+        for each, before in zip(due, accumulate((each.steps for each in due), initial=0), strict=False)
+        if before < most_steps
+    ]
+    for start in range(0, len(fits), _RUNS_AT_ONCE):
+        _add(store, found.ledger, fits[start : start + _RUNS_AT_ONCE], now_ns)
+    left = set() if is_first else {each.trace_id for each in due[len(fits) :]}
+    found.waiting = [name for name in found.waiting if name in open_ones or name in left]
+    return sum(each.steps for each in fits)
 
 
 def _is_due(each: Arrival, now_ns: int) -> bool:

@@ -105,10 +105,10 @@ class Period:
     workflow: str | None = None
 
     def runs(self, store: Store) -> list[RunSeen]:
-        """The runs that ended, without replays."""
+        """The runs that ended, without replays; those that were killed by when they began."""
         with _reading(store) as (connection, owners):
             found = list(runs_of(connection, [*self._lately(), traces.c.replay_of.is_(None)], owners))
-        return [run for run in found if self._holds(run.ended_ns)]
+        return [run for run in found if self._holds(run.started_ns if run.status == "interrupted" else run.ended_ns)]
 
     def steps(self, store: Store, *, every_step: bool) -> list[StepSeen]:
         """The steps that ended, without those of replays; not every one: those that decide, or spend time outside."""
