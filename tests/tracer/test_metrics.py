@@ -228,6 +228,24 @@ class TestARun:
         assert (len(found), set(found)) == (4, {40})
         assert runs(scraped(store)) == 40
 
+    def test_that_another_viewer_counted_meanwhile_is_in_the_answer_of_both(self, store):
+        tell(store, Story().finish())
+        scraped(store)
+        told = Story().finish()
+
+        def meanwhile():
+            """Between what one viewer reads of the counters and what it reads of the traces."""
+            if told.events:
+                tell(store, told)
+                told.events.clear()
+                assert runs(scraped(store)) == 2
+                store.delete([told.trace_id])
+                tell(store, Story().finish())
+            return LATER_NS
+
+        found = Metering(meanwhile).read(store)
+        assert runs(samples(exposition(found.ledger.metrics()))) == 3
+
 
 @pytest.fixture
 def small(monkeypatch):
