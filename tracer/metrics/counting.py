@@ -94,8 +94,8 @@ class Metering:
 
     now_ns: Callable[[], int] = time.time_ns
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    #: What could not be kept, because the store takes no writes; and what was kept there instead.
-    _unkept: Counted | None = None
+    #: What the store took no writes for, as JSON; and the version of what is kept there instead.
+    _unkept: Any = None
     _instead_of: int = 0
 
     def read(self, store: Store) -> Counted:
@@ -114,19 +114,19 @@ class Metering:
     def _counted(self, store: Store, kept: Shared | None) -> tuple[Counted, bool]:
         """What was counted so far, and whether that is nothing yet."""
         version = 0 if kept is None else kept.version
-        if self._unkept is not None and self._instead_of == version:
-            return self._unkept, False
-        found = None if kept is None else Counted.from_json(kept.value)
+        is_ours = self._unkept is not None and self._instead_of == version
+        found = Counted.from_json(self._unkept if is_ours or kept is None else kept.value)
         if found is not None:
             return found, False
         return Counted(floor=newest(store, until_ns=self.now_ns(), number=WINDOW)), True
 
     def _keep(self, store: Store, found: Counted, version: int) -> bool:
+        told = found.as_json()
         try:
-            is_kept = store.share(NAME, found.as_json(), version=version)
+            is_kept = store.share(NAME, told, version=version)
         except (StoreUnreachable, DatabaseError):
             # read-only to us: the numbers are this process's own
-            self._unkept, self._instead_of = found, version
+            self._unkept, self._instead_of = told, version
             return True
         self._unkept = None
         return is_kept
