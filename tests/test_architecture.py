@@ -66,7 +66,19 @@ ROOMS = {
 }
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
-READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "stats", "cli"}
+READERS_AND_WRITERS = {
+    "recording",
+    "writer",
+    "batches",
+    "adoption",
+    "reading",
+    "recover",
+    "reprice",
+    "stats",
+    "metrics",
+    "alerts",
+    "cli",
+}
 
 #: What each module of tracer.adapters mends, and is the only one to import: no dependency of ours.
 ADAPTED = {"airflow": "airflow", "prefect": "prefect", "temporal": "temporalio", "temporal_here": "temporalio"}

@@ -26,6 +26,7 @@ from web.pages import (
     health,
     ingest,
     live,
+    metrics,
     models,
     notes,
     overview,
@@ -48,7 +49,7 @@ from web.view.text import sentence
 _PAGES = (
     *(traces, live, filters, picked, payload, notes, trace, diff, escalations),
     *(overview, models, steps, routes, canaries, thresholds, health, about),
-    *(replay, runs, faults, backtests, ingest),
+    *(replay, runs, faults, backtests, ingest, metrics),
 )
 _HINTS = {
     404: "Check the address, or start from the list.",

@@ -14,6 +14,7 @@ from tracer.adoption import adopt_abandoned
 from tracer.doctor import Recording
 from tracer.errors import CodecError, StoreError, StoreUnreachable
 from tracer.guard import guard
+from tracer.metrics.metrics import Metrics
 from tracer.model import PayloadRef
 from tracer.store import Store
 from web.counting import Counting
@@ -40,6 +41,8 @@ class Site:
     runs: Runs = field(default_factory=Runs)
     #: Figures that were counted lately.
     counting: Counting = field(default_factory=Counting)
+    #: What Prometheus is told.
+    metrics: Metrics = field(default_factory=Metrics)
     _adopted_s: float = 0.0
     _alert: tuple[float, str] = (0.0, "")
     _asked: tuple[float, int] = (0.0, 0)

@@ -95,7 +95,7 @@ def _gone_through(
     steps: defaultdict[str, defaultdict[str, _OfStep]] = defaultdict(lambda: defaultdict(_OfStep))
     plain: dict[str, str] = {}
     for trace_id, path, kind, began_ns, ended_ns, outcome, tags in seen.steps:
-        decision = _decision(tags)
+        decision = decision_of(tags)
         if decision is not None:
             facts[trace_id].fell_back |= decision.fell_back
             facts[trace_id].retried |= decision.retries > 0
@@ -121,7 +121,7 @@ def _gone_through(
     return facts, steps
 
 
-def _decision(tags: str | None) -> Decision | None:
+def decision_of(tags: str | None) -> Decision | None:
     return decision_in(json.loads(tags)) if tags is not None and MARK in tags else None
 
 

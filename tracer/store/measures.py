@@ -39,16 +39,16 @@ def seen(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owne
     resumed_by = {row.resume_of: row.trace_id for row in connection.execute(resumes)}
     return as_stories(
         Seen(
-            runs=tuple(_runs(connection, wanted, owners)),
-            steps=_steps(connection, wanted, every_step=every_step),
-            calls=tuple(_calls(connection, wanted)),
+            runs=tuple(runs_of(connection, wanted, owners)),
+            steps=steps_of(connection, wanted, every_step=every_step),
+            calls=tuple(calls_of(connection, wanted)),
             scores=tuple(_scores(connection, wanted)),
         ),
         resumed_by,
     )
 
 
-def _runs(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owners) -> Iterator[RunSeen]:
+def runs_of(connection: Connection, wanted: list[ColumnElement[bool]], owners: Owners) -> Iterator[RunSeen]:
     columns = (
         *(traces.c.trace_id, traces.c.workflow, traces.c.version, traces.c.outcome, traces.c.owner),
         *(traces.c.started_ns, traces.c.ended_ns, traces.c.model_calls, traces.c.cost_nusd, traces.c.unpriced),
@@ -80,7 +80,7 @@ def _arms(tags: str | None) -> dict[str, str]:
     return {role: str(each["arm"]) for role, each in told.items() if isinstance(each, dict) and "arm" in each}
 
 
-def _steps(connection: Connection, wanted: list[ColumnElement[bool]], *, every_step: bool) -> Iterable[StepSeen]:
+def steps_of(connection: Connection, wanted: list[ColumnElement[bool]], *, every_step: bool) -> Iterable[StepSeen]:
     tags = func.coalesce(type_coerce(steps.c.end_tags, Text), type_coerce(steps.c.tags, Text))
     columns = (
         *(steps.c.trace_id, steps.c.path, steps.c.kind, steps.c.started_ns, steps.c.ended_ns, steps.c.outcome),
@@ -91,7 +91,7 @@ def _steps(connection: Connection, wanted: list[ColumnElement[bool]], *, every_s
     return map(StepSeen._make, connection.execute(query, execution_options={"yield_per": _AT_ONCE}))
 
 
-def _calls(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterator[CallSeen]:
+def calls_of(connection: Connection, wanted: list[ColumnElement[bool]]) -> Iterator[CallSeen]:
     same = (model_calls.c.trace_id == steps.c.trace_id) & (model_calls.c.step_id == steps.c.step_id)
     tags = func.coalesce(type_coerce(steps.c.tags, Text), "")
     columns = (

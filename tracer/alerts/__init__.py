@@ -1,0 +1,1 @@
+"""Rules over what is recorded, and who is told when one of them holds: ``playhead watch``."""
