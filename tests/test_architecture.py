@@ -53,10 +53,12 @@ ROOMS = {
     "config": {"declared", "digest", "errors", "tail"},
     "tail": {"errors"},
     "seen": {"model"},
+    "subjects": set(),
     "declared": set(),
     "decisions": set(),
     "store": {
-        *("codec", "errors", "events", "ids", "locks", "model", "parts", "pricing", "seen", "tail", "waiting", "wire"),
+        *("codec", "errors", "events", "ids", "locks", "model", "parts", "pricing", "seen", "subjects", "tail"),
+        *("waiting", "wire"),
     },
     "locks": set(),
     "owners": {"locks"},
@@ -66,7 +68,18 @@ ROOMS = {
 }
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
-READERS_AND_WRITERS = {"recording", "writer", "batches", "adoption", "reading", "recover", "reprice", "stats", "cli"}
+READERS_AND_WRITERS = {
+    "recording",
+    "writer",
+    "batches",
+    "adoption",
+    "reading",
+    "recover",
+    "reprice",
+    "stats",
+    "cli",
+    "retention",
+}
 
 #: What each module of tracer.adapters mends, and is the only one to import: no dependency of ours.
 ADAPTED = {"airflow": "airflow", "prefect": "prefect", "temporal": "temporalio", "temporal_here": "temporalio"}
