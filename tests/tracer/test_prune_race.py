@@ -43,7 +43,13 @@ def told(which: int, number: int | None = None) -> Story:
     first, second, third = said(which)
     story = Story(input=first, number=number)
     story.step("look", input=second, output=which)
+    story.step("say", output=again(which))
     return story.finish(third)
+
+
+def again(which: int) -> str:
+    """What is said once in a writer's turn, and again in its next."""
+    return f"the text {which % TURN} of a turn " * 20
 
 
 def said(which: int) -> list[Any]:
@@ -55,13 +61,17 @@ def is_whole(store: Store) -> bool:
     assert store.check().damaged == ()
     assert store.verify_totals() == []
     for row in store.traces(limit=10_000):
-        root, look = store.trace(row.trace_id).steps
+        root, look, say = store.trace(row.trace_id).steps
         assert look.output is not None
+        assert say.output is not None
         read = [store.value(ref) for ref in (root.input, look.input, root.output) if ref is not None]
         assert read == said(store.value(look.output))
+        assert store.value(say.output) == again(store.value(look.output))
     return True
 
 
+#: How many traces a writer writes at a time.
+TURN = 24
 _acts = st.lists(st.tuples(st.sampled_from(["tell", "tell", "delete"]), st.integers(0, 7)), max_size=2)
 
 
@@ -136,7 +146,7 @@ class _interleaved:
 #: For each line that it is sent it writes some batches, and then says how many traces it has written in all.
 WRITER = """
 import sys
-from tests.tracer.test_prune_race import told
+from tests.tracer.test_prune_race import TURN, told
 from tracer.store import open_store
 
 url, first = sys.argv[1], int(sys.argv[2])
@@ -144,7 +154,7 @@ written = 0
 with open_store(url) as store:
     print("ready", flush=True)
     for _ in sys.stdin:
-        for _ in range(12):
+        for _ in range(TURN // 2):
             events = [event for each in range(2) for event in told(written + each, first + written + each).events]
             store.apply(events, owner=f"writer-{first}")
             written += 2
@@ -204,9 +214,10 @@ class TestProcesses:
         writers = [Process(WRITER, store_url, first, folder=tmp_path) for first in (1 << 20, 2 << 20)]
         gone, written = 0, []
         for _ in range(5):
+            # what was said so far is used by nothing, and said again while it is collected
+            gone += len(store.delete([row.trace_id for row in store.traces(limit=200)]).gone)
             for writer in writers:
                 writer.go()
-            gone += len(store.delete([row.trace_id for row in store.traces(limit=200)]).gone)
             store.upkeep.collect()
             written = [int(writer.says()) for writer in writers]
         for writer in writers:
