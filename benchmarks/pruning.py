@@ -56,9 +56,9 @@ def fill(url: str, traces: int) -> None:
     chance, now_ns = random.Random(1), time.time_ns()
     with open_store(url) as store:
         for start in range(0, traces, TRACES_AT_ONCE):
-            # old and young ones lie beside each other
-            ages = ((number, now_ns - OLD_NS * (number % 2)) for number in range(start, start + TRACES_AT_ONCE))
-            store.apply([event for number, at_ns in ages for event in told(number + 1, at_ns, chance)], owner="me")
+            at_ns = now_ns - (OLD_NS if start < traces // 2 else 0)
+            numbers = range(start + 1, start + 1 + TRACES_AT_ONCE)
+            store.apply([event for number in numbers for event in told(number, at_ns, chance)], owner="me")
 
 
 def write(url: str, first: int, stop: Path) -> None:

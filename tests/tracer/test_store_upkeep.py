@@ -158,6 +158,7 @@ class TestDeleting:
             long.note(long.root, "quality", 0.9, kind="score")
         tell(store, long.finish(), other.finish())
         monkeypatch.setattr("tracer.store.deleting._STEPS", 4)
+        monkeypatch.setattr("tracer.store.deleting._LONG", 16)
         assert store.delete([long.trace_id, other.trace_id]).gone == (long.trace_id, other.trace_id)
         assert [count(store, table) for table in (steps, model_calls, notes, step_texts, shared_values)] == [0] * 5
 
@@ -177,6 +178,7 @@ class TestDeleting:
             return turn(self)
 
         monkeypatch.setattr("tracer.store.deleting._STEPS", 4)
+        monkeypatch.setattr("tracer.store.deleting._LONG", 16)
         monkeypatch.setattr(Pace, "turn", killed)
         with pytest.raises(KeyboardInterrupt):
             store.delete([long.trace_id])

@@ -21,8 +21,8 @@ from tracer.store.search import Owners, status_of
 from tracer.store.tables import escalations, model_calls, notes, step_texts, steps, traces
 from tracer.store.texts import plain
 
-#: Steps that go at once to begin with, and traces at most.
-_STEPS, _TRACES = 200, 200
+#: Steps that go at once to begin with, traces at most, and steps of a trace that goes bit by bit.
+_STEPS, _TRACES, _LONG = 500, 200, 2_000
 #: Names a trace that is gone and whose steps are not all gone.
 _LEFT = "store/left/"
 #: Names a trace that no prune takes.
@@ -59,7 +59,7 @@ def delete_traces(
     for some in _by_length(engine, wanted, pace):
         with pace.turn() as connection:
             pins = shared.read(connection, PINNED) if spare_pinned else {}
-            held, gone, long = _sorted_out(connection, some, Owners(connection, alive), pace.size * 4, pins)
+            held, gone, long = _sorted_out(connection, some, Owners(connection, alive), pins)
             take_away(connection, gone)
             for table in (traces, escalations):
                 connection.execute(delete(table).where(table.c.trace_id.in_(long)))
@@ -104,9 +104,9 @@ def _by_length(engine: Engine, wanted: list[str], pace: Pace) -> Iterator[list[s
 
 
 def _sorted_out(
-    connection: Connection, some: list[str], owners: Owners, most: int, pins: Collection[str]
+    connection: Connection, some: list[str], owners: Owners, pins: Collection[str]
 ) -> tuple[dict[str, list[str]], list[str], list[str]]:
-    """Which of these traces stay, by why; which can go as a whole; and which have more than ``most`` steps."""
+    """Which of these traces stay, by why; which go as a whole, and which bit by bit."""
     held: dict[str, list[str]] = {"running": [], "pinned": []}
     gone: list[str] = []
     long: list[str] = []
@@ -120,7 +120,7 @@ def _sorted_out(
         elif PINNED + row.trace_id in pins:
             held["pinned"].append(row.trace_id)
         else:
-            (gone if row.seq <= most else long).append(row.trace_id)
+            (gone if row.seq <= _LONG else long).append(row.trace_id)
     return held, gone, long
 
 

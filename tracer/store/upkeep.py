@@ -74,19 +74,19 @@ class Upkeep:
         """Make the file of an SQLite store smaller, where it was made for that. Postgres has its autovacuum."""
         if self.engine.dialect.name != "sqlite":
             return
-        with reading(self.engine) as connection:
-            if connection.execute(text("PRAGMA auto_vacuum")).scalar() != _INCREMENTAL:
-                return
         pace = Pace(self.engine, _PAGES)
-        while True:
-            with pace.turn() as connection:
-                if not connection.execute(text("PRAGMA freelist_count")).scalar():
-                    return
-                # the driver's own cursor: a page goes with each row that is fetched, and the rows have no columns
-                connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({pace.size})").fetchall()
+        while _pages_to_give_back(self.engine):
+            pace.script(f"PRAGMA incremental_vacuum({pace.size})")
 
 
 _INCREMENTAL = 2
+
+
+def _pages_to_give_back(engine: Engine) -> int:
+    with reading(engine) as connection:
+        if connection.execute(text("PRAGMA auto_vacuum")).scalar() != _INCREMENTAL:
+            return 0
+        return int(connection.execute(text("PRAGMA freelist_count")).scalar() or 0)
 
 
 def _pins(connection: Connection) -> tuple[str, ...]:
