@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from tests.builders import NEW_YEAR_NS, Story
-from tracer.errors import StoreError, TraceNotFound
-from tracer.store import Store, horizon, open_store
+from tracer.errors import StoreError, StoreUnreachable, TraceNotFound
+from tracer.store import Store, bodies, horizon, open_store
 from tracer.store.collecting import collect
+from tracer.store.engine import reading, writing
 from tracer.store.horizon import Superseded
 from tracer.store.pace import Pace
 from tracer.store.packs import LIST, NODE, WHOLE
@@ -395,3 +396,33 @@ class TestTheScratch:
 
         with pytest.raises(StoreError, match="make room, or name another folder in TMPDIR"):
             fill()
+
+
+class TestOnPostgres:
+    def test_the_horizon_waits_for_those_who_wrote_under_the_one_before(
+        self, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(horizon, "_TRIES", 2)
+        with open_store(postgres_url) as store:
+            with writing(store._engine) as writer:
+                assert horizon.observed(writer) == 0
+                with pytest.raises(StoreUnreachable, match="for half a minute in one transaction"):
+                    horizon.raised(store._engine)
+                # and others write on while it waits for its next try
+                tell(store, rich())
+            assert horizon.raised(store._engine).since > 0
+
+    def test_a_reader_sees_one_state_while_a_pack_is_moved(self, postgres_url: str) -> None:
+        with open_store(postgres_url) as store:
+            large, small = Story(input=words(3_000)).finish(), Story(input=words(300)).finish()
+            store.apply([*large.events, *small.events], owner="me")
+            ref = store.trace(small.trace_id).steps[0].input
+            assert ref is not None
+            store.delete([large.trace_id])
+            with reading(store._engine) as reader:
+                places = bodies.packs.places(reader, [bodies.digest_in(ref.digest)])
+                assert store.upkeep.collect().packs_made == 1
+                assert len(list(bodies.read_at(reader, list(places.values())))) == 1
+            with writing(store._engine) as writer:
+                # one that sees what others commit looks for it once more
+                assert len(list(bodies.read_at(writer, list(places.values())))) == 1
