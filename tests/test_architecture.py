@@ -53,10 +53,12 @@ ROOMS = {
     "config": {"declared", "digest", "errors", "tail"},
     "tail": {"errors"},
     "seen": {"model"},
+    "subjects": set(),
     "declared": set(),
     "decisions": set(),
     "store": {
-        *("codec", "errors", "events", "ids", "locks", "model", "parts", "pricing", "seen", "tail", "waiting", "wire"),
+        *("codec", "errors", "events", "ids", "locks", "model", "parts", "pricing", "seen", "subjects", "tail"),
+        *("waiting", "wire"),
     },
     "locks": set(),
     "owners": {"locks"},
@@ -78,6 +80,7 @@ READERS_AND_WRITERS = {
     "metrics",
     "alerts",
     "cli",
+    "retention",
 }
 
 #: What each module of tracer.adapters mends, and is the only one to import: no dependency of ours.

@@ -41,6 +41,7 @@ VARIABLES: Mapping[str, str] = {
     "max_value_bytes": "PLAYHEAD_MAX_VALUE_BYTES",
     "propagate_to": "PLAYHEAD_PROPAGATE_TO",
     "journal_cap_bytes": "PLAYHEAD_JOURNAL_CAP_MB",
+    "retention_days": "PLAYHEAD_RETENTION_DAYS",
 }
 
 
@@ -64,6 +65,8 @@ class Config:
     propagate_to: tuple[str, ...] = ("private",)
     #: Bytes of journal that may wait for the store before new traces are refused.
     journal_cap_bytes: int = 1 << 30
+    #: How long ordinary traces stay before a prune takes them; None: as long as nobody says otherwise.
+    retention_days: float | None = None
 
     @property
     def store_tag(self) -> str:
@@ -119,6 +122,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         redact=_rules(overrides.get("redact")),
         journal_cap_bytes=overrides.get("journal_cap_bytes") or _cap(env.get("PLAYHEAD_JOURNAL_CAP_MB", "")),
         propagate_to=_hosts(env, overrides.get("propagate_to")),
+        retention_days=_days(env.get("PLAYHEAD_RETENTION_DAYS", "").strip()),
     )
 
 
@@ -211,6 +215,11 @@ def _cap(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,8}", text.strip()):
         raise ConfigError(f"PLAYHEAD_JOURNAL_CAP_MB is {text!r}; it takes a whole number of megabytes, 1 or more")
     return int(text) << 20
+
+
+def _days(text: str) -> float | None:
+    # not 0: who means "for good" by it would lose everything
+    return number("PLAYHEAD_RETENTION_DAYS", text, 1.0) if text else None
 
 
 def _hosts(env: Mapping[str, str], given: Any) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tracer.store.deleting import Deleted
 from tracer.store.facets import Facets
+from tracer.store.facts import StoreFacts
 from tracer.store.hits import Hit
 from tracer.store.query import Filter, Problem
-from tracer.store.store import Store, StoreFacts, open_store
+from tracer.store.store import Store, open_store
 
 __all__ = ["Deleted", "Facets", "Filter", "Hit", "Problem", "Store", "StoreFacts", "open_store"]

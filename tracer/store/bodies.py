@@ -6,9 +6,9 @@ from typing import Callable, Iterable, Iterator, Mapping
 
 from sqlalchemy import Connection
 
-from tracer.store import packs
+from tracer.store import horizon, packs
 from tracer.store.packs import LIST, NODE, WHOLE, Body, Place, Reader
-from tracer.store.pieces import BASE64, LITERAL, WHOLE_BYTES, Part, cut, digest_of, entries_in, joined, written
+from tracer.store.pieces import BASE64, LITERAL, WHOLE_BYTES, cut, digest_of, entries_in, joined, written
 
 _PREFIX = "b2:"
 _HEX = 32
@@ -29,8 +29,10 @@ def address_of(digest: bytes) -> str:
 
 
 def keep(connection: Connection, payloads: Mapping[bytes, bytes]) -> None:
-    """Store these payloads, by digest, as far as they are not stored yet; long ones in pieces."""
-    new = _missing(connection, payloads)
+    """Store these payloads, by digest, as far as they are not stored yet; long ones in pieces. What is stored already
+    is leaned on until this transaction has ended."""
+    since = horizon.observed(connection)
+    new = _missing(connection, payloads, since)
     whole: dict[bytes, bytes] = {}
     nodes: dict[bytes, bytes] = {}
     lists: list[Body] = []
@@ -46,16 +48,17 @@ def keep(connection: Connection, payloads: Mapping[bytes, bytes]) -> None:
             lists.append((digest, LIST, len(data), joined(parts, whole, nodes)))
     if lists:
         known = {body[0] for body in bodies}
-        for digest, data in _missing(connection, whole).items():
+        for digest, data in _missing(connection, whole, since).items():
             if digest not in known and digest not in new:
                 bodies.append((digest, WHOLE, len(data), data))
-        bodies += [(digest, NODE, len(data), data) for digest, data in _missing(connection, nodes).items()]
+        new_nodes = _missing(connection, nodes, since)
+        bodies += [(digest, NODE, len(data), data) for digest, data in new_nodes.items()]
         bodies += lists
-    packs.write(connection, bodies)
+    packs.write(connection, bodies, since)
 
 
-def _missing(connection: Connection, bodies: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
-    stored = packs.stored(connection, bodies)
+def _missing(connection: Connection, bodies: Mapping[bytes, bytes], since: int) -> Mapping[bytes, bytes]:
+    stored = packs.stored(connection, bodies, since)
     return {digest: body for digest, body in bodies.items() if digest not in stored} if stored else bodies
 
 
@@ -89,17 +92,31 @@ def with_pieces(connection: Connection, places: Iterable[Place], reader: Reader)
     waiting = list(places)
     while waiting:
         below: set[bytes] = set()
-        for place, body in reader.bodies(waiting):
+        for place, body in read_at(connection, waiting, reader):
             stored[place.digest] = (place, body)
             if place.form != WHOLE:
-                below.update(digest for letter, digest in _entries(body) if letter != LITERAL)
+                below.update(below_it(body))
         waiting = list(packs.places(connection, below.difference(stored)).values())
     return stored
 
 
-def _entries(body: bytes) -> list[Part]:
+def read_at(connection: Connection, places: list[Place], reader: Reader | None = None) -> Iterator[tuple[Place, bytes]]:
+    """The bodies at these places; damaged and missing ones are left out. One that was moved into another pack since its
+    place was read is looked for once more."""
+    reader = reader or Reader(connection)
+    unread = {place.digest: place for place in places}
+    for place, body in reader.bodies(places):
+        del unread[place.digest]
+        yield place, body
+    if unread:
+        again = packs.places(connection, unread)
+        yield from reader.bodies(place for place in again.values() if place != unread[place.digest])
+
+
+def below_it(body: bytes) -> list[bytes]:
+    """The digests of what a list names; none where it is torn."""
     try:
-        return list(entries_in(body))
+        return [digest for letter, digest in entries_in(body) if letter != LITERAL]
     except ValueError:
         return []
 

@@ -11,9 +11,10 @@ from typing import Collection, Iterable
 
 from sqlalchemy import Connection, delete, select
 
+from tracer.store.deleting import take_away
 from tracer.store.rows import Rows
 from tracer.store.statements import upsert
-from tracer.store.tables import dropped, escalations, model_calls, notes, step_texts, steps, traces
+from tracer.store.tables import dropped, notes, traces
 from tracer.tail import Keep
 
 _MARKED_NS = 24 * 3600 * 10**9
@@ -73,8 +74,7 @@ def take_out(connection: Connection, trace_ids: Collection[str], keep: Keep) -> 
         )
     ]
     if gone:
-        for table in (traces, steps, model_calls, notes, step_texts, escalations):
-            connection.execute(delete(table).where(table.c.trace_id.in_(gone)))
+        take_away(connection, gone)
         _mark(connection, gone)
 
 

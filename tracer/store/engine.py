@@ -162,8 +162,11 @@ def _without_credentials(url: URL, text: str) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection in one transaction: several queries see the same state."""
-    with reaching(engine.url), engine.connect() as connection, connection.begin():
-        yield connection
+    with reaching(engine.url), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
+        with connection.begin():
+            yield connection
 
 
 @contextmanager

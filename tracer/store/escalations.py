@@ -23,8 +23,9 @@ from tracer.waiting import DUE
 IMPORTED = "imported-"
 #: How a question may end.
 Closed = Literal["answered", "defaulted", "expired", "withdrawn"]
-_PENDING = escalations.c.resumed_as.is_(None) & (escalations.c.state != "withdrawn")
-_OPEN = _PENDING & (escalations.c.state == "open")
+#: What is to be answered, or is answered and the run has not gone on.
+PENDING = escalations.c.resumed_as.is_(None) & (escalations.c.state != "withdrawn")
+_OPEN = PENDING & (escalations.c.state == "open")
 
 
 def open_new(connection: Connection, trace_ids: Collection[str]) -> None:
@@ -58,7 +59,7 @@ class Escalations:
 
     def pending(self, *, limit: int = 200) -> list[Escalation]:
         """What is to be answered, or is answered and the run has not gone on: the longest waiting first."""
-        return self._read(_select().where(_PENDING).order_by(escalations.c.asked_ns).limit(limit))
+        return self._read(_select().where(PENDING).order_by(escalations.c.asked_ns).limit(limit))
 
     def newest(self, *, limit: int = 200) -> list[Escalation]:
         """All that was ever asked, whatever became of it: the newest first."""

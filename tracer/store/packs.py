@@ -25,6 +25,9 @@ _AT_ONCE = 16
 CHUNK = 500
 #: Random enough for several processes to make ids within the same microsecond.
 _CHANCE_BITS = 12
+#: Likewise for clocks that are slow, whose ids all count from the horizon: some minutes wide.
+_SLOW_BITS = 40
+_PLACE = ("pack", "start", "length", "size", "form")
 
 #: What a stored body is: bytes as they are; the list of a payload's pieces; a part of such a list.
 WHOLE, LIST, NODE = range(3)
@@ -46,17 +49,27 @@ class Place:
     form: int
 
 
-def new_id() -> int:
-    """A number that no other process makes, in 63 bits; later ones are larger, so that rows are added at the end."""
-    return (time.time_ns() >> 10 << _CHANCE_BITS) + CHANCE.getrandbits(_CHANCE_BITS)
+def new_id(since: int = 0) -> int:
+    """A number that no other process makes, in 63 bits; later ones are larger, so that rows are added at the end. It is
+    at least ``since``, also where this machine's clock is slow."""
+    number = (time.time_ns() >> 10 << _CHANCE_BITS) + CHANCE.getrandbits(_CHANCE_BITS)
+    return number if number >= since else since + CHANCE.getrandbits(_SLOW_BITS)
 
 
-def write(connection: Connection, bodies: Iterable[Body]) -> None:
-    """Store bodies, in this order, in new packs. One that another writer has stored meanwhile stays where it is."""
+def write(connection: Connection, bodies: Iterable[Body], since: int = 0) -> None:
+    """Store bodies, in this order, in new packs. One that another writer has stored meanwhile stays where it is, unless
+    there is a horizon: behind ``since`` it lies where it was put last."""
+    made, rows = laid_out(bodies, since)
+    put(connection, packs, made)
+    put(connection, payloads, rows, change=_PLACE if since else ())
+
+
+def laid_out(bodies: Iterable[Body], since: int) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows of new packs and of the places in them, these in the order of their digests."""
     made: list[tuple[Any, ...]] = []
     rows: list[tuple[Any, ...]] = []
     filled: list[bytes] = []
-    start, number = 0, new_id()
+    start, number = 0, new_id(since)
     for digest, form, size, data in bodies:
         length = len(data)
         if filled and start + length > PACK_BYTES:
@@ -68,8 +81,7 @@ def write(connection: Connection, bodies: Iterable[Body]) -> None:
     if filled:
         made.append((number, start, *_packed(b"".join(filled))))
     rows.sort()
-    put(connection, packs, made)
-    put(connection, payloads, rows)
+    return made, rows
 
 
 def _packed(data: bytes) -> tuple[str, bytes]:
@@ -87,9 +99,12 @@ def places(connection: Connection, digests: Iterable[bytes]) -> dict[bytes, Plac
     return found
 
 
-def stored(connection: Connection, digests: Iterable[bytes]) -> set[bytes]:
-    """Which of these bodies are stored."""
-    return which(connection, payloads.c.digest, list(digests))
+def stored(connection: Connection, digests: Iterable[bytes], since: int = 0) -> set[bytes]:
+    """Which of these bodies are stored, behind the horizon ``since``."""
+    wanted = list(digests)
+    if not since:
+        return which(connection, payloads.c.digest, wanted)
+    return {digest for digest, place in places(connection, wanted).items() if place.pack >= since}
 
 
 class Reader:

@@ -36,3 +36,8 @@ def put(connection: Connection, name: str, value: Any, *, version: int) -> bool:
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     first = make(shared_values).values(row).on_conflict_do_nothing().returning(shared_values.c.version)
     return connection.execute(first).one_or_none() is not None
+
+
+def forget(connection: Connection, name: str) -> bool:
+    """Take a value away, whatever its version. False: there was none. Only for names whose values nobody changes."""
+    return connection.execute(shared_values.delete().where(shared_values.c.name == name)).rowcount > 0

@@ -6,11 +6,11 @@ import re
 import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Collection, Iterable, Iterator, Self, Sequence
 
-from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, Table, and_, func, or_, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Select, and_, func, or_, select
 from sqlalchemy.exc import DatabaseError
 
 from tracer import codec
@@ -25,36 +25,21 @@ from tracer.store.check import Checked, check
 from tracer.store.deleting import Deleted, delete_traces
 from tracer.store.escalations import Escalations
 from tracer.store.facets import Facets, facets
+from tracer.store.facts import StoreFacts, read_facts
 from tracer.store.hits import Hit, hits
 from tracer.store.query import Filter
 from tracer.store.remarks import Remarks
 from tracer.store.search import Owners, conditions
 from tracer.store.shared import Shared
 from tracer.store.statements import upsert
-from tracer.store.tables import journal_positions, model_calls, packs, payloads, processes, steps, traces
+from tracer.store.tables import journal_positions, model_calls, processes, traces
 from tracer.store.tagged import Tagged
 from tracer.store.texts import plain
+from tracer.store.upkeep import Upkeep
 from tracer.tail import KEEP_ALL, Keep
 
 _CANDIDATES = 5
 _ALL = Filter()
-
-
-@dataclass(frozen=True, slots=True)
-class StoreFacts:
-    """What ``playhead doctor`` says about a store. ``place`` shows no credentials. ``payloads`` counts what is stored
-    under an address of its own: whole payloads, and the pieces of long ones. Sizes are in bytes: of all of these when
-    unpacked, and of the whole database as it lies. ``running`` names the processes that record right now."""
-
-    place: str
-    database: str
-    revision: str | None
-    traces: int
-    steps: int
-    payloads: int
-    payload_size: int
-    size: int
-    running: tuple[str, ...]
 
 
 class Store:
@@ -162,8 +147,12 @@ class Store:
     def delete(self, trace_ids: Collection[str]) -> Deleted:
         """Delete these traces with their steps, calls and notes, all but those that still run. The bodies of their
         inputs and outputs are left for a prune."""
-        with engines.writing(self._engine) as connection:
-            return delete_traces(connection, trace_ids, Owners(connection, self._alive))
+        return delete_traces(self._engine, trace_ids, self._alive)
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """What keeps the store small: pins, deleting what has had its time, collecting what nothing uses."""
+        return Upkeep(self._engine, self._alive)
 
     # Reading
 
@@ -337,20 +326,7 @@ class Store:
     def facts(self) -> StoreFacts:
         """Everything about the store that doctor reports. This one does count."""
         with engines.reading(self._engine) as connection:
-            owners = Owners(connection, self._alive)
-            announced = connection.execute(select(processes.c.owner).order_by(processes.c.owner)).scalars()
-            unpacked = connection.execute(select(func.coalesce(func.sum(packs.c.size), 0))).scalar_one()
-            return StoreFacts(
-                place=self.place,
-                database=connection.dialect.name,
-                revision=upgrade.revision(connection),
-                traces=_count(connection, traces),
-                steps=_count(connection, steps),
-                payloads=_count(connection, payloads),
-                payload_size=int(unpacked),
-                size=int(connection.execute(text(_SIZE[connection.dialect.name])).scalar_one()),
-                running=tuple(owner for owner in announced.all() if owners.lives(owner)),
-            )
+            return read_facts(connection, self.place, Owners(connection, self._alive))
 
     def check(self) -> Checked:
         """Hash every payload anew from what is stored of it, and look for every one that a step refers to."""
@@ -361,16 +337,6 @@ class Store:
         """Count every trace's totals anew and compare them with its row; empty when all is well."""
         with engines.reading(self._engine) as connection:
             return list(totals.drifts(connection))
-
-
-_SIZE = {
-    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-    "postgresql": "SELECT pg_database_size(current_database())",
-}
-
-
-def _count(connection: Connection, table: Table) -> int:
-    return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
 def _distinct(connection: Connection, column: Column[Any]) -> list[str]:

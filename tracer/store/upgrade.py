@@ -106,10 +106,12 @@ def _alone(engine: Engine) -> Iterator[None]:
 
 def _switch_to_wal(engine: Engine) -> None:
     # WAL: readers never wait for the writer. The mode is kept in the file, so once is enough. It can't be switched
-    # inside a transaction, hence the driver's own connection.
+    # inside a transaction, hence the driver's own connection. The same holds for what lets a prune give room back: it
+    # has to be said before there is any table, and says nothing to an older store.
     with reaching(engine.url):
         connection = engine.raw_connection()
         try:
+            connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.cursor().execute("PRAGMA journal_mode=WAL")
         finally:
             connection.close()

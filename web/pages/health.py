@@ -16,7 +16,7 @@ from tracer.config import Config
 from tracer.doctor import Recording, told_of
 from tracer.errors import StoreError
 from tracer.plain import plain
-from tracer.store.store import StoreFacts
+from tracer.store import StoreFacts
 from tracer.store.tables import REVISION
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
