@@ -11,6 +11,8 @@ from tracer.doctor import told_of
 from tracer.errors import StoreError
 from tracer.plain import plain
 from tracer.shapes import Branch, shape
+from web.api.answers import About
+from web.api.described import answers
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import AboutPage, Chrome, Link
@@ -21,7 +23,7 @@ router = APIRouter()
 
 
 @router.get("/about")
-@router.get("/about.json")
+@router.get("/about.json", **answers("What the store is, and how recording fares", About))
 def show_about(request: Request, site: CurrentSite) -> Response:
     seen = site.recording()
     status = 200
@@ -31,8 +33,8 @@ def show_about(request: Request, site: CurrentSite) -> Response:
         # How recording fares is asked of no store, and is what one wants to know now.
         facts, status = {"place": site.store.place, "problem": sentence(str(error))}, 503
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
-        told = {} if seen is None else {"recording": {**told_of(seen), "problems": list(seen.problems())}}
-        return machine({**plain(facts), **told}, status=status)
+        told = None if seen is None else {**told_of(seen), "problems": list(seen.problems())}
+        return machine({**plain(facts), "recording": told}, status=status)
     context = AboutPage(
         chrome=Chrome(
             title="About",

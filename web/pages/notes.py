@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tracer.model import Step
+from web.api.described import form, one_of
 from web.site import CurrentSite, Site
 from web.view.contexts import NoteForm
 from web.view.noting import key_of, note_from
@@ -21,7 +22,16 @@ def form_for(site: Site, step: Step, back: str) -> NoteForm:
     return NoteForm(f"/t/{step.trace_id}/s/{step.step_id}/notes", site.gate.form_token(_PURPOSE), back)
 
 
-@router.post("/t/{trace_id}/s/{step_id}/notes")
+_FORM = {
+    "kind": one_of("a score or a note", "score", "note"),
+    "name": "of the score, or of who writes",
+    "text": "the value (0.8, yes, no) or the note",
+    "undo": "the key of one to take back instead",
+    "back": "the address to lead back to",
+}
+
+
+@router.post("/t/{trace_id}/s/{step_id}/notes", **form("Say something of a step", _FORM, fails=(400, 404, 422)))
 async def take_note(request: Request, site: CurrentSite, trace_id: str, step_id: str) -> Response:
     if not site.replays:
         raise HTTPException(403, "This viewer only reads: start it without --read-only to add scores and notes.")

@@ -17,6 +17,7 @@ from tracer.format import short_id
 from tracer.model import Escalation, Step, Trace, TraceSummary
 from tracer.plain import plain
 from tracer.store import Filter
+from web.api.described import answers
 from web.pages import notes
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
@@ -42,7 +43,7 @@ _NEAR = 200
 _JSON = 60_000
 
 
-@router.get("/t/{trace_id}.json")
+@router.get("/t/{trace_id}.json", **answers("A trace and its steps", Trace, fails=(404,)))
 def trace_as_json(trace_id: str, site: CurrentSite) -> Response:
     return machine(site.store.trace(site.store.resolve(trace_id)))
 
