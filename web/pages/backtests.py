@@ -73,7 +73,7 @@ def show_backtests(request: Request, site: CurrentSite) -> Response:
     return _page(request, site, form)
 
 
-@router.post("/backtests", **form("Size or begin a backtest", _FORM, fails=(400, 422), shows=True))
+@router.post("/backtests", **form("Size or begin a backtest", _FORM, fails=(400, 404, 422), shows=True))
 async def begin_form(request: Request, site: CurrentSite) -> Response:
     sent = await request.form(max_files=0, max_fields=10_000)
     names = ("workflow", "since", "limit", "step", "model", "scorer", "budget", "workers")

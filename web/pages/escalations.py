@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Mapping, Sequence
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -80,7 +80,10 @@ def _handle(request: Request, site: Site, trace_id: str, step_id: str, values: M
         return refused("This form is from before the viewer was restarted: send it again", 403)
     if not site.replays:
         return refused("This viewer was started without replays: answer with the command", 403)
-    words = _words(trace_id, step_id, values)
+    known = site.store.resolve(trace_id)
+    if all(one.step_id != step_id for one in site.store.escalations.of(known)):
+        raise HTTPException(404, "That step of this trace asks nothing.")
+    words = _words(known, step_id, values)
     if words is None:
         return refused("Choose an answer first", 422)
     answered = child.playhead(words, recorder.current_config())

@@ -33,6 +33,10 @@ async def change_filters(request: Request, site: CurrentSite) -> Response:
     sent = await request.form(max_files=0, max_fields=10)
     told = {name: value for name, value in sent.items() if isinstance(value, str)}
     wanted, _ = Filter.read(told.get("query", ""))
+    if not site.replays:
+        raise HTTPException(403, "This viewer was started to read only.")
+    if not site.gate.form_token_holds("filters", told.get("csrf", "")):
+        raise HTTPException(403, "This form is from before the viewer was restarted: load the list again.")
     if problem := await run_in_threadpool(_changed, site, told, wanted):
         raise HTTPException(422, problem)
     return RedirectResponse(list_href(wanted), 303)
@@ -40,10 +44,6 @@ async def change_filters(request: Request, site: CurrentSite) -> Response:
 
 def _changed(site: Site, told: dict[str, str], wanted: Filter) -> str:
     """Do it. What is wrong, as a sentence, where it can't be done."""
-    if not site.replays:
-        return "This viewer was started to read only."
-    if not site.gate.form_token_holds("filters", told.get("csrf", "")):
-        return "This form is from before the viewer was restarted: load the list again."
     name = " ".join((told.get("forget") or told.get("name", "")).split())[:_LONGEST]
     forgotten = bool(told.get("forget"))
     kept = saved_filters(site)

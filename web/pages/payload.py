@@ -23,6 +23,7 @@ router = APIRouter()
 #: Above this a value is only offered for download.
 _SHOW_LIMIT = 16_000_000
 _FOUND = 30
+_MOST_IMAGES = 10_000
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
@@ -48,7 +49,7 @@ def image(site: CurrentSite, digest: str, number: int) -> Response:
     except CodecError as error:
         raise HTTPException(422, f"These bytes can't be read: {error}") from None
     found = () if request is None else images_of(request.messages)
-    data = next(islice(found, max(0, number), None), None)
+    data = next(islice(found, number, None), None) if 0 <= number < _MOST_IMAGES else None
     if data is None:
         raise HTTPException(404, "This request holds no such image.")
     return Response(data, media_type=media_type_of(data))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -80,7 +80,10 @@ def show_form(request: Request, site: CurrentSite, trace_id: str) -> Response:
     # Asking about a plan imports the workflow's module: only for who came from our own pages or typed the address.
     trusted = request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
-        rules = rules_of(trace, form, load=site.load)
+        try:
+            rules = rules_of(trace, form, load=site.load)
+        except PlanError as error:
+            raise HTTPException(422, sentence(str(error))) from None
         told = _ask(trace, rules, form) if site.replays and trusted else child.Answered(None)
         words = [str(rule) for rule in rules]
         return machine({"trace_id": trace.trace_id, "can_run": site.replays, "rules": words, "plan": told.told})

@@ -136,7 +136,9 @@ def saved_filters(site: Site) -> dict[str, str]:
 def cursor(before: str) -> tuple[int, str] | None:
     """``<started_ns>-<trace_id>``; anything else is the first page."""
     started, _, trace_id = before.partition("-")
-    return (int(started), trace_id) if started.isdecimal() and len(started) < 20 and trace_id else None
+    if not started.isdecimal() or len(started) >= 20 or int(started) >= 2**63 or not trace_id:
+        return None
+    return int(started), trace_id
 
 
 def mark(summary: TraceSummary) -> str:
