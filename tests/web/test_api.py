@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.sources import REPOSITORY
 from tests.web.everything import Everything, forget, record_everything
 from tests.web.test_browser import serving
 from tracer import recorder
@@ -224,3 +225,15 @@ class TestWhatIsAskedWrongly:
         answer = requests.get(f"{served.address}/t/nothing", headers={"accept": "application/json"}, timeout=60)
         assert answer.status_code == 404
         assert answer.json()["error"] == "'nothing' is no trace: give an id, the beginning of one, or latest"
+
+
+class TestTheExamplesOfItsPage:
+    @pytest.mark.parametrize("number", [0, 1], ids=["reading", "a form"])
+    def test_work(self, served: Served, number: int, capsys: pytest.CaptureFixture[str]) -> None:
+        page = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+        example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[number]
+        exec(
+            example.replace("http://127.0.0.1:7420", served.address).replace("latest", served.names["trace_id"][0]), {}
+        )
+        said = capsys.readouterr().out
+        assert re.search(r"/runs/\w+|/diff/" if number else r"'support/classify'", said), said
