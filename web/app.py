@@ -22,6 +22,7 @@ from web.pages import (
     about,
     backtests,
     canaries,
+    copies,
     diff,
     escalations,
     faults,
@@ -49,7 +50,7 @@ from web.view.contexts import Chrome, ErrorPage, Link
 from web.view.text import sentence
 
 _PAGES = (
-    *(traces, live, filters, picked, payload, notes, trace, diff, escalations),
+    *(traces, live, filters, picked, payload, notes, copies, trace, diff, escalations),
     *(overview, models, steps, routes, canaries, thresholds, health, about),
     *(replay, runs, faults, backtests, ingest),
 )

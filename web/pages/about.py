@@ -84,6 +84,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     (".", "the newest traces", ""),
     ("r", "replay the trace", "replay from this step"),
     ("y", "copy the command that shows this", "copy the command that shows this"),
+    ("Y", "", "copy the step as Python, as a test, as curl"),
     ("g+t g+a", "go to the traces, to About", "go to the traces, to About"),
     ("g+o g+m g+s", "go to the overview, the models, the steps", "go to the overview, the models, the steps"),
     ("?", "the keys", "the keys"),

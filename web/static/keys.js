@@ -19,6 +19,7 @@ export const KEYS = {
   ".": "newest",
   r: "replay",
   y: "copyCommand",
+  Y: "copies",
   "?": "help",
   Escape: "leave",
   "g t": "traces",
