@@ -62,17 +62,8 @@ def copied(client: TestClient, trace_id: str, step: str, form: str) -> str:
 
 
 def run(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **variables}
-    return subprocess.run(
-        words,
-        cwd=cwd,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        stdin=subprocess.DEVNULL,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)} | variables
+    return subprocess.run(words, cwd=cwd, env=environment, check=False, capture_output=True, text=True, timeout=100)
 
 
 class TestPython:
@@ -102,18 +93,15 @@ class TestPython:
             assert store.trace(done.stdout.split()[0]).plan == store.trace(made.trace_id).plan
 
     @given(name=some.text(min_size=1), path=some.text(min_size=1), root=some.booleans())
-    def test_holds_what_was_recorded_as_literals_only(self, name: str, path: str, root: bool) -> None:
+    def test_holds_what_was_recorded_as_literals_only(self, *, name: str, path: str, root: bool) -> None:
         summary = TraceSummary("0" * 32, name, "completed", 0)
         step = Step("0" * 32, "1" * 16, None if root else "2" * 16, 0, name, "step", path, 0, 0)
         told = ast.parse(python_of(Trace(summary, Entry("m", "f"), ()), step, None))
         assert [type(each).__name__ for each in told.body] == ["Expr", "ImportFrom", "Assign", "Expr"]
         (call,) = [each.value for each in told.body if isinstance(each, ast.Assign)]
         assert isinstance(call, ast.Call)
-        values = [*ast.walk(call)]
-        assert [each.value for each in values if isinstance(each, ast.Constant)] == [
-            "0" * 32,
-            *([] if root else [path]),
-        ]
+        constants = [each.value for each in ast.walk(call) if isinstance(each, ast.Constant)]
+        assert constants == ["0" * 32, *([] if root else [path])]
 
     def test_names_no_password(self) -> None:
         trace = Trace(TraceSummary("0" * 32, "desk", "completed", 0), Entry("m", "f"), ())
@@ -133,26 +121,33 @@ class TestPython:
 
 
 class TestATest:
-    @pytest.mark.parametrize("which", ["fine", "failed"])
-    def test_passes_with_its_cassette(self, client, recorded, tmp_path, which: str) -> None:
-        found = panel(client, recorded[which], "desk")
-        (section,) = [
-            each for each in found.classed("copies")[0].all("section") if each.attrs["aria-label"] == "As a test"
-        ]
+    def run(self, client: TestClient, trace_id: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+        """Saved and run as the note beside it says."""
+        sections = panel(client, trace_id, "desk").classed("copies")[0].all("section")
+        (section,) = [each for each in sections if each.attrs["aria-label"] == "As a test"]
         note = section.all("p")[0]
         file, cassette = (word.strip(",") for word in note.text.split() if word.strip(",").endswith((".py", ".json")))
         place = tmp_path / "copied"
         (place / cassette).parent.mkdir(parents=True)
-        (place / file).write_text(copied(client, recorded[which], "desk", "test"))
+        (place / file).write_text(copied(client, trace_id, "desk", "test"))
         (place / cassette).write_bytes(client.get(note.all("a")[0].attrs["href"]).content)
         words = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_playhead", "--replay-mode=none", str(place)]
-        done = run(*words, f"--rootdir={place}", cwd=REPOSITORY, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+        importable = f"{REPOSITORY}{os.pathsep}{tmp_path}"
+        variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": importable}
+        return run(*words, f"--rootdir={place}", cwd=place, **variables)
+
+    @pytest.mark.parametrize("which", ["fine", "failed"])
+    def test_passes_with_its_cassette(self, client, recorded, tmp_path, which: str) -> None:
+        done = self.run(client, recorded[which], tmp_path)
         assert done.returncode == 0, done.stdout
         assert "1 passed" in done.stdout
 
     def test_fails_when_the_workflow_does_otherwise(self, client, recorded, tmp_path) -> None:
-        text = copied(client, recorded["fine"], "desk", "test")
-        assert text.endswith("    assert playhead.call() == 'sent'\n")
+        module: Path = recorded["module"]
+        module.write_text(module.read_text().replace('"one"', '"another"'))
+        done = self.run(client, recorded["edited"], tmp_path)
+        assert "assert 'another' == 'one'" in done.stdout
+        assert done.returncode == 1
 
 
 @workflow
@@ -180,7 +175,8 @@ class TestCurl:
                 else:
                     assert panel(client, trace_id, call["path"]).all("pre", id="as-curl") == []
                 assert "sk-this" not in text
-                done = run("bash", "-c", text, cwd=tmp_path, API_KEY="of-the-environment")
+                (tmp_path / "copied.sh").write_text(text)
+                done = run("bash", "copied.sh", cwd=tmp_path, API_KEY="of-the-environment")
         finally:
             tracer.shutdown()
             recorder._overrides.clear()
@@ -203,7 +199,7 @@ class TestCurl:
         [
             ("https://api.anthropic.com/v1/messages", '"x-api-key: $ANTHROPIC_API_KEY"'),
             (
-                "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent",
+                "https://generativelanguage.googleapis.com/v1beta/models/g:x",
                 '"x-goog-api-key: $GEMINI_API_KEY"',
             ),
             ("https://mine.openai.azure.com/openai/deployments/x", '"api-key: $AZURE_OPENAI_API_KEY"'),
