@@ -16,6 +16,8 @@ from tests.web.everything import Everything, forget, record_everything
 from tests.web.test_browser import browser, serving
 from tracer import recorder
 from web import create_app
+from web.api.document import described_of
+from web.app import ROUTES
 from web.view.looking import VIEWS
 
 __all__ = ["browser"]  # the fixture
@@ -143,3 +145,19 @@ class TestWhatScrolls:
         region.focus()
         page.keyboard.press("ArrowRight")
         page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+class TestThePagesThatAxeSees:
+    #: Parts of pages, ways to pages, and what no person reads.
+    NOT_PAGES = frozenset(("/rows", "/diff", "/t/{trace_id}/s/{step_id}", "/diff/{a}/{b}/{more:path}", "/metrics"))
+
+    def test_are_all_that_there_are(self) -> None:
+        seen = [path.partition("?")[0] for path in PAGES.values()]
+        unseen = {
+            route.path
+            for route in ROUTES
+            if described_of(route) is None and not any(route.path_regex.match(path) for path in seen)
+        }
+        assert unseen <= self.NOT_PAGES, (
+            "give it a place in PAGES, or say in its route what it answers (web.api.described)"
+        )
