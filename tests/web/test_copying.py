@@ -124,7 +124,7 @@ class TestATest:
     def run(self, client: TestClient, trace_id: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
         """Saved and run as the note beside it says."""
         sections = panel(client, trace_id, "desk").classed("copies")[0].all("section")
-        (section,) = [each for each in sections if each.attrs["aria-label"] == "As a test"]
+        (section,) = [each for each in sections if each.attrs["aria-label"] == "As pytest"]
         note = section.all("p")[0]
         file, cassette = (word.strip(",") for word in note.text.split() if word.strip(",").endswith((".py", ".json")))
         place = tmp_path / "copied"

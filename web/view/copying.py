@@ -24,7 +24,7 @@ from web.view.text import one_line, visible
 
 Form = Literal["python", "test", "curl"]
 FORMS: tuple[Form, ...] = get_args(Form)
-TITLES: Mapping[Form, str] = {"python": "Python", "test": "a test", "curl": "curl"}
+TITLES: Mapping[Form, str] = {"python": "Python", "test": "pytest", "curl": "curl"}
 #: Characters of a text that stands in the panel; a longer one has only its own address.
 INLINE = 6_000
 #: Characters of one argument, of which a system takes some 128,000 bytes.
