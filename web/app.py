@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from functools import cache
 from typing import Any, AsyncIterator, Callable
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -15,10 +17,12 @@ from tracer import recorder
 from tracer.errors import AmbiguousTrace, StoreError, TraceNotFound
 from tracer.reading import open_reading
 from tracer.store import Store
+from web.api.document import document
 from web.pages import (
     about,
     backtests,
     canaries,
+    copies,
     diff,
     escalations,
     faults,
@@ -47,10 +51,11 @@ from web.view.contexts import Chrome, ErrorPage, Link
 from web.view.text import sentence
 
 _PAGES = (
-    *(traces, live, filters, picked, payload, notes, trace, diff, escalations),
+    *(traces, live, filters, picked, payload, notes, copies, trace, diff, escalations),
     *(overview, models, steps, routes, canaries, thresholds, health, about),
     *(replay, runs, faults, backtests, ingest, metrics),
 )
+ROUTES = tuple(route for module in _PAGES for route in module.router.routes)
 _HINTS = {
     404: "Check the address, or start from the list.",
     405: "That address does not take this kind of request.",
@@ -79,11 +84,13 @@ def create_app(store: Store | str | None = None, *, replays: bool = True, token:
     for module in _PAGES:
         app.include_router(module.router)
     app.get("/theme")(choose_theme)
+    app.get("/openapi.json")(_describe)
     app.mount("/static", _Static(directory=HERE / "static"))
     app.add_exception_handler(TraceNotFound, _not_found)
     app.add_exception_handler(AmbiguousTrace, _not_found)
     app.add_exception_handler(StoreError, _store_error)
     app.add_exception_handler(StarletteHTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _misread)
     return app
 
 
@@ -117,9 +124,19 @@ def choose_theme(to: str = "system", back: str = "/") -> Response:
     return response
 
 
+@cache
+def described() -> dict[str, Any]:
+    """Every address that answers with JSON or takes a form, as an OpenAPI document."""
+    return document(ROUTES)
+
+
+def _describe() -> Response:
+    return machine(described())
+
+
 def error_page(request: Request, status: int, words: str, hint: str = "") -> Response:
     """A page (or JSON, for who asked for JSON) that says what happened in one sentence and offers a way out."""
-    if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
+    if _wants_json(request):
         return machine({"error": words, "hint": hint}, status=status)
     context = ErrorPage(
         chrome=Chrome(title=words[:80], crumbs=(Link("Traces", "/"),), here=str(status)),
@@ -147,6 +164,19 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException | StarletteHTTPException)
     words = "There is no such page." if error.detail == "Not Found" else str(error.detail)
     return error_page(request, error.status_code, words, _HINTS.get(error.status_code, ""))
+
+
+async def _misread(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = error.errors()[0]
+    return error_page(request, 422, f"{said['loc'][-1]} can't be that: {said['msg']}.")
+
+
+def _wants_json(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
+        return True
+    return "application/json" in accepted and "text/html" not in accepted
 
 
 def _sentence(error: Exception) -> str:

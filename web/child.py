@@ -58,6 +58,8 @@ def environment_of(config: Config) -> dict[str, str]:
 
 
 def _answer(command: Sequence[str], config: Config, said: str | None) -> Answered:
+    if any("\0" in word for word in command):
+        return Answered(None, "a text with a NUL can't be given to a process")
     try:
         done = subprocess.run(  # noqa: S603 - our own program, its words in a list
             command,

@@ -21,6 +21,8 @@ T = TypeVar("T")
 USUAL, MOST = 2_000, 20_000
 KEPT_S = 15.0
 _PLACES = 24
+#: The year 2262: what a store can hold.
+_LATEST_NS = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -94,4 +96,5 @@ def moment_of(compare: str) -> int | None:
     if kind != "before":
         return None
     moment = datetime.fromisoformat(told)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
+    at_ns = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
+    return max(0, min(at_ns, _LATEST_NS))

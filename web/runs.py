@@ -126,7 +126,7 @@ class Runs:
                         stderr=errors,
                         start_new_session=True,  # so that it ends with the processes that it has begun
                     )
-                except OSError as error:
+                except (OSError, ValueError) as error:  # a word with a NUL
                     run.state, run.ended_ns = "done", time.time_ns()
                     run.answered = Answered(None, f"its process could not be begun: {error}")
                     return

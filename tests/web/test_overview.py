@@ -277,3 +277,15 @@ class TestCounting:
             one.join(20)
         assert ([value for value, _ in found], counted) == ([7, 7, 7], [1])
         assert counting.of("y", lambda: 8)[0] == 8
+
+
+class TestAnyFilterOfTheList:
+    @pytest.mark.parametrize("page", ["overview", "models", "steps"])
+    @pytest.mark.parametrize(
+        "query", ["q=draft", "step=draft", "model=gpt-4o-mini", "q=nothing", "error=ValueError", "step=draft&q=support"]
+    )
+    def test_narrows_the_figures(self, store: Store, client: TestClient, page: str, query: str) -> None:
+        tell(store, on(1), on(2, "filing", fails=True))
+        listed = len(client.get(f"/traces.json?{query}").json()["traces"])
+        told_of = client.get(f"/{page}.json?{query}").json()
+        assert bool(told_of["by_step"] if page == "overview" else told_of[page]) == bool(listed)

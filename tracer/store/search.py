@@ -118,7 +118,8 @@ def _status(statuses: tuple[Status, ...], owners: Owners) -> ColumnElement[bool]
 
 
 def _has(table: Any, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    return exists().where(table.c.trace_id == traces.c.trace_id, condition)
+    # correlated with the traces alone: the query around it may be one of steps or calls too
+    return exists().where(table.c.trace_id == traces.c.trace_id, condition).correlate(traces)
 
 
 def _raised(name: str) -> ColumnElement[bool]:

@@ -11,6 +11,8 @@ from tracer.doctor import told_of
 from tracer.errors import StoreError
 from tracer.plain import plain
 from tracer.shapes import Branch, shape
+from web.api.answers import About
+from web.api.described import answers
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import AboutPage, Chrome, Link
@@ -21,7 +23,7 @@ router = APIRouter()
 
 
 @router.get("/about")
-@router.get("/about.json")
+@router.get("/about.json", **answers("What the store is, and how recording fares", About))
 def show_about(request: Request, site: CurrentSite) -> Response:
     seen = site.recording()
     status = 200
@@ -31,8 +33,8 @@ def show_about(request: Request, site: CurrentSite) -> Response:
         # How recording fares is asked of no store, and is what one wants to know now.
         facts, status = {"place": site.store.place, "problem": sentence(str(error))}, 503
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
-        told = {} if seen is None else {"recording": {**told_of(seen), "problems": list(seen.problems())}}
-        return machine({**plain(facts), **told}, status=status)
+        told = None if seen is None else {**told_of(seen), "problems": list(seen.problems())}
+        return machine({**plain(facts), "recording": told}, status=status)
     context = AboutPage(
         chrome=Chrome(
             title="About",
@@ -82,6 +84,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     (".", "the newest traces", ""),
     ("r", "replay the trace", "replay from this step"),
     ("y", "copy the command that shows this", "copy the command that shows this"),
+    ("Y", "", "copy the step as Python, as a test, as curl"),
     ("g+t g+a", "go to the traces, to About", "go to the traces, to About"),
     ("g+o g+m g+s", "go to the overview, the models, the steps", "go to the overview, the models, the steps"),
     ("?", "the keys", "the keys"),

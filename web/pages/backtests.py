@@ -25,6 +25,8 @@ from tracer import format as fmt
 from tracer import recorder
 from tracer.store.query import Filter
 from web import child
+from web.api.answers import Backtested, Report
+from web.api.described import answers, form, one_of, some
 from web.rendering import machine, page
 from web.runs import Run, TooMany
 from web.site import CurrentSite, Site
@@ -45,9 +47,21 @@ router = APIRouter()
 _PURPOSE = "backtests"
 _MOST_WORKERS = 16
 AGAIN_S = 2
+_FORM = {
+    "then": one_of("what to do", "check", "run"),
+    "t": some("ids of traces, in place of a filter"),
+    "workflow": "whose traces",
+    "since": "an age: 7d",
+    "limit": "so many traces at most",
+    "step": "the step that is answered by another model",
+    "model": "that model",
+    "scorer": "exact, json, fields, numeric:..., label:...",
+    "budget": "dollars at most",
+    "workers": "processes",
+}
 
 
-@router.get("/backtests.json")
+@router.get("/backtests.json", **answers("The backtests of this home", list[Backtested]))
 @router.get("/backtests")
 def show_backtests(request: Request, site: CurrentSite) -> Response:
     """``t``, any number of times: the traces to backtest, as they were selected in the list."""
@@ -59,7 +73,7 @@ def show_backtests(request: Request, site: CurrentSite) -> Response:
     return _page(request, site, form)
 
 
-@router.post("/backtests")
+@router.post("/backtests", **form("Size or begin a backtest", _FORM, fails=(400, 404, 422), shows=True))
 async def begin_form(request: Request, site: CurrentSite) -> Response:
     sent = await request.form(max_files=0, max_fields=10_000)
     names = ("workflow", "since", "limit", "step", "model", "scorer", "budget", "workers")
@@ -183,7 +197,7 @@ def _page(  # noqa: PLR0913 - the form, and what is to be said of it
 
 # the decorator below is the first to be registered, and {backtest_id} would take the ending for a part of the id
 @router.get("/backtests/{backtest_id}")
-@router.get("/backtests/{backtest_id}.json")
+@router.get("/backtests/{backtest_id}.json", **answers("The report of a backtest so far", Report, fails=(404,)))
 def show_backtest(request: Request, site: CurrentSite, backtest_id: str) -> Response:
     ledger = _known(backtest_id)
     report = report_of(ledger, ledger.asked.budget_nusd)
@@ -236,7 +250,7 @@ def _known(backtest_id: str) -> Ledger:
     return ledger
 
 
-@router.post("/backtests/{backtest_id}")
+@router.post("/backtests/{backtest_id}", **form("Go on with a backtest", {}, fails=(400, 404, 429)))
 async def go_on(request: Request, site: CurrentSite, backtest_id: str) -> Response:
     """Go on with one that was cut short."""
     sent = await request.form(max_files=0, max_fields=5)

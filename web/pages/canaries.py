@@ -28,6 +28,8 @@ from tracer import format as fmt
 from tracer.decisions import DECISION, decision_in
 from tracer.store import Filter
 from tracer.store.tagged import Tagged
+from web.api.answers import Canaries
+from web.api.described import answers, form, one_of
 from web.pages.routes import PERIODS, decided, period, periods
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
@@ -80,7 +82,9 @@ class _Found:
 
 
 @router.get("/canaries")
-@router.get("/canaries.json")
+@router.get(
+    "/canaries.json", **answers("Roles, their canaries, and how they do", Canaries, query={"since": "an age: 1d, 30d"})
+)
 def show_canaries(request: Request, site: CurrentSite, since: str = _USUAL) -> Response:
     site.adopt()
     since = since if period(since) == since else _USUAL
@@ -89,7 +93,16 @@ def show_canaries(request: Request, site: CurrentSite, since: str = _USUAL) -> R
     return _page(request, site, _Sent(), since)
 
 
-@router.post("/canaries/{role}")
+_FORM = {
+    "then": one_of("what to do", "promote", "rollback", "share"),
+    "seen": "the role as it was seen, as JSON: what was changed meanwhile is not changed again",
+    "share": "the canary's share in percent",
+    "because": "for the history",
+    "by": "who does it",
+}
+
+
+@router.post("/canaries/{role}", **form("Promote a canary, take it back, set its share", _FORM, fails=(400, 409, 422)))
 async def change_role(request: Request, site: CurrentSite, role: str) -> Response:
     """Do what ``then`` says, promote, rollback or share, to the role that the form was made for; then back here."""
     sent = await request.form(max_files=0, max_fields=20)

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from replay import diff
+from replay.diff import Diff
 from tracer.format import short_id
 from tracer.model import PayloadRef, Trace
+from web.api.described import answers
 from web.rendering import machine, page
 from web.runs import told
 from web.site import CurrentSite, Site
@@ -30,7 +32,7 @@ def choose_pair(site: CurrentSite, a: str, b: str) -> Response:
 
 # the decorator below is the first to be registered, and {b} would take the ending for a part of the id
 @router.get("/diff/{a}/{b}")
-@router.get("/diff/{a}/{b}.json")
+@router.get("/diff/{a}/{b}.json", **answers("Two traces, step by step", Diff, fails=(404,)))
 def show_diff(request: Request, site: CurrentSite, a: str, b: str) -> Response:
     before, after = site.store.resolve(a), site.store.resolve(b)
 

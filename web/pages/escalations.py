@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Mapping, Sequence
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -19,6 +19,8 @@ from tracer import format as fmt
 from tracer import recorder
 from tracer.model import Escalation
 from web import child
+from web.api.answers import Asked
+from web.api.described import answers, form, one_of
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, EscalationsPage, Link
@@ -42,7 +44,10 @@ class _Sent:
         return (self.values or {}).get(name, "")
 
 
-@router.get("/escalations.json")
+@router.get(
+    "/escalations.json",
+    **answers("Questions that wait for a human", list[Asked], query={"all": "with those that are closed; any value"}),
+)
 @router.get("/escalations")
 def show_escalations(request: Request, site: CurrentSite) -> Response:
     site.adopt()
@@ -52,7 +57,15 @@ def show_escalations(request: Request, site: CurrentSite) -> Response:
     return _page(request, site, _Sent())
 
 
-@router.post("/escalations/{trace_id}/{step_id}")
+_FORM = {
+    "then": one_of("what to do with the question", "answer", "assign", "withdraw", "resume"),
+    "answer": "one of its options, JSON of its schema, or a text",
+    "by": "who answers",
+    "assignee": "whom it is for",
+}
+
+
+@router.post("/escalations/{trace_id}/{step_id}", **form("Answer a question", _FORM, fails=(400, 404, 422)))
 async def answer_form(request: Request, site: CurrentSite, trace_id: str, step_id: str) -> Response:
     sent = await request.form(max_files=0, max_fields=20)
     values = {name: value for name, value in sent.items() if isinstance(value, str)}
@@ -67,7 +80,10 @@ def _handle(request: Request, site: Site, trace_id: str, step_id: str, values: M
         return refused("This form is from before the viewer was restarted: send it again", 403)
     if not site.replays:
         return refused("This viewer was started without replays: answer with the command", 403)
-    words = _words(trace_id, step_id, values)
+    known = site.store.resolve(trace_id)
+    if all(one.step_id != step_id for one in site.store.escalations.of(known)):
+        raise HTTPException(404, "That step of this trace asks nothing.")
+    words = _words(known, step_id, values)
     if words is None:
         return refused("Choose an answer first", 422)
     answered = child.playhead(words, recorder.current_config())

@@ -24,6 +24,7 @@ from tracer import format as fmt
 from tracer import recorder
 from tracer.format import short_id
 from tracer.model import Trace
+from web.api.described import answers, form, gives, one_of, some
 from web.rendering import machine, page
 from web.runs import Run, TooMany, told
 from web.site import CurrentSite, Site
@@ -42,6 +43,15 @@ _judged: dict[tuple[str, str], Cell] = {}
 _KEPT = 20_000
 
 
+_QUERY = {"once": "of faults that struck only the first try; any value"}
+_FORM = {
+    "then": one_of("what to do", "check", "run"),
+    "step": some("paths of steps; none is all"),
+    "fault": some("faults; none is all"),
+    "once": "strike only the first try; any value",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Sent:
     steps: tuple[str, ...] = ()
@@ -51,8 +61,8 @@ class _Sent:
     status: int = 200
 
 
-@router.get("/t/{trace_id}/faults.json")
-@router.get("/t/{trace_id}/faults.xml")
+@router.get("/t/{trace_id}/faults.json", **answers("What came of each fault", Matrix, query=_QUERY, fails=(404,)))
+@router.get("/t/{trace_id}/faults.xml", **gives("The same as JUnit", "application/xml", query=_QUERY, fails=(404,)))
 @router.get("/t/{trace_id}/faults")
 def show_faults(request: Request, site: CurrentSite, trace_id: str) -> Response:
     """``.xml`` is the matrix as JUnit."""
@@ -65,7 +75,7 @@ def show_faults(request: Request, site: CurrentSite, trace_id: str) -> Response:
     return _page(request, site, trace, _Sent(once=once))
 
 
-@router.post("/t/{trace_id}/faults")
+@router.post("/t/{trace_id}/faults", **form("Run faults", _FORM, fails=(400, 404, 409, 422, 429), shows=True))
 async def run_faults(request: Request, site: CurrentSite, trace_id: str) -> Response:
     form = await request.form(max_files=0, max_fields=1_000)
     steps, faults = ([str(value) for value in form.getlist(name)] for name in ("step", "fault"))

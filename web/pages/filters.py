@@ -7,9 +7,11 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from tracer.store import Filter
+from web.api.described import answers, form
 from web.pages.traces import SAVED, saved_filters
 from web.rendering import machine
 from web.site import CurrentSite, Site
+from web.view.contexts_of_lists import Saved
 from web.view.narrowing import list_href, saved_of
 
 router = APIRouter()
@@ -17,17 +19,24 @@ _LONGEST = 60
 _MOST = 40
 
 
-@router.get("/filters.json")
+@router.get("/filters.json", **answers("The saved filters", list[Saved]))
 def list_filters(site: CurrentSite) -> Response:
     return machine(saved_of(saved_filters(site), Filter()))
 
 
-@router.post("/filters")
+_FORM = {"name": "what to call it", "query": "the filter, as a query string", "forget": "the name to forget instead"}
+
+
+@router.post("/filters", **form("Save a filter, or forget one", _FORM, fails=(400, 422)))
 async def change_filters(request: Request, site: CurrentSite) -> Response:
     """Keep the filter ``query`` under ``name``, or ``forget`` a name; then back to the list under that filter."""
     sent = await request.form(max_files=0, max_fields=10)
     told = {name: value for name, value in sent.items() if isinstance(value, str)}
     wanted, _ = Filter.read(told.get("query", ""))
+    if not site.replays:
+        raise HTTPException(403, "This viewer was started to read only.")
+    if not site.gate.form_token_holds("filters", told.get("csrf", "")):
+        raise HTTPException(403, "This form is from before the viewer was restarted: load the list again.")
     if problem := await run_in_threadpool(_changed, site, told, wanted):
         raise HTTPException(422, problem)
     return RedirectResponse(list_href(wanted), 303)
@@ -35,10 +44,6 @@ async def change_filters(request: Request, site: CurrentSite) -> Response:
 
 def _changed(site: Site, told: dict[str, str], wanted: Filter) -> str:
     """Do it. What is wrong, as a sentence, where it can't be done."""
-    if not site.replays:
-        return "This viewer was started to read only."
-    if not site.gate.form_token_holds("filters", told.get("csrf", "")):
-        return "This form is from before the viewer was restarted: load the list again."
     name = " ".join((told.get("forget") or told.get("name", "")).split())[:_LONGEST]
     forgotten = bool(told.get("forget"))
     kept = saved_filters(site)

@@ -18,6 +18,8 @@ from tracer.errors import StoreError
 from tracer.plain import plain
 from tracer.store import StoreFacts
 from tracer.store.tables import REVISION
+from web.api.answers import Health
+from web.api.described import answers
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, Link
@@ -30,7 +32,7 @@ router = APIRouter()
 
 
 @router.get("/health")
-@router.get("/health.json")
+@router.get("/health.json", **answers("How recording fares, the store, the settings in force", Health))
 def show_health(request: Request, site: CurrentSite) -> Response:
     site.adopt()
     config, sources, seen = recorder.current_config(), recorder.sources(), site.recording()

@@ -21,6 +21,7 @@ from tracer.otlp.span import NotOtlp
 from tracer.otlp.span import Request as Spans
 from tracer.otlp.steps import by_trace, events_of
 from tracer.store import Store
+from web.api.described import body
 from web.site import CurrentSite
 
 router = APIRouter()
@@ -45,7 +46,7 @@ class Refused(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@router.post("/v1/traces")
+@router.post("/v1/traces", **body("Take spans of OpenTelemetry", _PROTOBUF, _JSON, fails=(400, 413, 415)))
 async def take_spans(request: Request, site: CurrentSite) -> Response:
     form = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if form not in (_PROTOBUF, _JSON):

@@ -20,6 +20,8 @@ from starlette.concurrency import run_in_threadpool
 from tracer.errors import StoreError
 from tracer.model import TraceSummary
 from tracer.store import Filter
+from web.api.answers import News
+from web.api.described import answers, gives
 from web.pages.traces import PAGE_SIZE, cursor
 from web.rendering import machine
 from web.site import CurrentSite, Site
@@ -66,12 +68,19 @@ def _watch(request: Request, site: Site) -> Watch:
     return Watch(site, wanted, cursor(asked.get("after", "")), some)
 
 
-@router.get("/live.json")
+_QUERY = {
+    "in": "the query string of a list",
+    "after": "the newest row: its started_ns, a dash, its id",
+    "open": "ids of traces that ran, with commas between them",
+}
+
+
+@router.get("/live.json", **answers("What came since", News, query=_QUERY))
 def look_once(request: Request, site: CurrentSite) -> Response:
     return machine(_watch(request, site).look())
 
 
-@router.get("/live")
+@router.get("/live", **gives("The same as it happens, as server-sent events", "text/event-stream", query=_QUERY))
 async def listen(request: Request, site: CurrentSite) -> Response:
     events = _events(request, _watch(request, site))
     return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})

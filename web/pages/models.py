@@ -11,8 +11,10 @@ from tracer.seen import Seen
 from tracer.stats.measure import measure
 from tracer.stats.rows import ModelRow
 from tracer.store import Store
+from web.api.answers import Models
+from web.api.described import answers
 from web.counting import Window, read, window
-from web.pages.overview import Asked, asked_of, command_of
+from web.pages.overview import FIGURES, Asked, asked_of, command_of
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import Chrome, Link
@@ -34,7 +36,7 @@ class _Found:
 
 
 @router.get("/models")
-@router.get("/models.json")
+@router.get("/models.json", **answers("How each model does, and what it costs", Models, query=FIGURES))
 def show_models(request: Request, site: CurrentSite) -> Response:
     site.adopt()
     asked = asked_of(request)

@@ -7,10 +7,13 @@ import time
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
+from tracer.errors import StoreError, StoreUnreachable
 from tracer.model import Step
+from web.api.described import form, one_of
 from web.site import CurrentSite, Site
 from web.view.contexts import NoteForm
 from web.view.noting import key_of, note_from
+from web.view.text import sentence
 
 router = APIRouter()
 _PURPOSE = "notes"
@@ -21,7 +24,16 @@ def form_for(site: Site, step: Step, back: str) -> NoteForm:
     return NoteForm(f"/t/{step.trace_id}/s/{step.step_id}/notes", site.gate.form_token(_PURPOSE), back)
 
 
-@router.post("/t/{trace_id}/s/{step_id}/notes")
+_FORM = {
+    "kind": one_of("a score or a note", "score", "note"),
+    "name": "of the score, or of who writes",
+    "text": "the value (0.8, yes, no) or the note",
+    "undo": "the key of one to take back instead",
+    "back": "the address to lead back to",
+}
+
+
+@router.post("/t/{trace_id}/s/{step_id}/notes", **form("Say something of a step", _FORM, fails=(400, 404, 422)))
 async def take_note(request: Request, site: CurrentSite, trace_id: str, step_id: str) -> Response:
     if not site.replays:
         raise HTTPException(403, "This viewer only reads: start it without --read-only to add scores and notes.")
@@ -32,7 +44,7 @@ async def take_note(request: Request, site: CurrentSite, trace_id: str, step_id:
     known = site.store.resolve(trace_id)
     try:
         if filled.get("undo"):
-            kind, occurrence, name = key_of(filled["undo"])
+            kind, occurrence, name = _key(filled["undo"])
             site.store.remarks.take_back(known, step_id, kind=kind, name=name, occurrence=occurrence)
         else:
             note = note_from(
@@ -41,7 +53,18 @@ async def take_note(request: Request, site: CurrentSite, trace_id: str, step_id:
             site.store.remarks.add(known, step_id, note)
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
+    except StoreUnreachable:
+        raise
+    except StoreError as error:  # there is no such step
+        raise HTTPException(404, sentence(str(error))) from None
     # Back to the very view: only a query is taken from the form, so that it can lead nowhere else.
     query = filled.get("back", "").partition("?")[2]
     safe = query if query.isprintable() else ""
     return RedirectResponse(f"/t/{known}?{safe}#said-of-it" if safe else f"/t/{known}?step={step_id}#said-of-it", 303)
+
+
+def _key(told: str) -> tuple[str, int, str]:
+    try:
+        return key_of(told)
+    except ValueError:
+        raise ValueError("That names no score or note of this step.") from None

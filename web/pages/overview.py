@@ -21,6 +21,8 @@ from tracer.stats.measure import measure
 from tracer.stats.rows import Stats
 from tracer.stats.sides import sides_of as named_sides
 from tracer.store import Filter, Problem, Store
+from web.api.answers import Overview
+from web.api.described import FILTER, answers
 from web.counting import Window, moment_of, most_of, read, read_sides, window
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
@@ -35,6 +37,13 @@ from web.view.text import one_line, sentence
 router = APIRouter()
 _PATH = "/overview"
 _ROLES = 4
+#: What the pages of figures are asked by.
+FIGURES = {**FILTER, "most": "how many traces to count, the newest first"}
+_QUERY = {
+    **FIGURES,
+    "compare": "two sides: version:1,2, arm:ROLE,ONE,OTHER or before:DAY",
+    "before": "a day; the same as compare=before:DAY",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ def asked_of(request: Request) -> Asked:
 
 
 @router.get("/overview")
-@router.get("/overview.json")
+@router.get("/overview.json", **answers("Figures of many traces, over time and on two sides", Overview, query=_QUERY))
 def show_overview(request: Request, site: CurrentSite) -> Response:
     site.adopt()
     asked = asked_of(request)

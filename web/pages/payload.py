@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Iterator
+from typing import Any, Iterator
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
@@ -11,6 +11,7 @@ from tracer import codec
 from tracer import format as fmt
 from tracer.errors import CodecError
 from tracer.store.occurrences import AMONG
+from web.api.described import answers, gives
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, Link, PayloadPage, PayloadView
@@ -22,6 +23,8 @@ router = APIRouter()
 #: Above this a value is only offered for download.
 _SHOW_LIMIT = 16_000_000
 _FOUND = 30
+_MOST_IMAGES = 10_000
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 def _bytes(site: Site, digest: str) -> bytes:
@@ -31,14 +34,14 @@ def _bytes(site: Site, digest: str) -> bytes:
     return found[digest]
 
 
-@router.get("/p/{digest}/raw")
+@router.get("/p/{digest}/raw", **gives("A recorded value as it is stored", "application/octet-stream", fails=(404,)))
 def download(site: CurrentSite, digest: str) -> Response:
     name = "".join(letter for letter in digest if letter.isalnum())[:64]
     disposition = {"content-disposition": f'attachment; filename="{name}.msgpack"'}
     return Response(_bytes(site, digest), media_type="application/octet-stream", headers=disposition)
 
 
-@router.get("/p/{digest}/images/{number}")
+@router.get("/p/{digest}/images/{number}", **gives("An image of a recorded request", *IMAGES, fails=(404, 422)))
 def image(site: CurrentSite, digest: str, number: int) -> Response:
     """One image of a recorded request to a model."""
     try:
@@ -46,13 +49,13 @@ def image(site: CurrentSite, digest: str, number: int) -> Response:
     except CodecError as error:
         raise HTTPException(422, f"These bytes can't be read: {error}") from None
     found = () if request is None else images_of(request.messages)
-    data = next(islice(found, max(0, number), None), None)
+    data = next(islice(found, number, None), None) if 0 <= number < _MOST_IMAGES else None
     if data is None:
         raise HTTPException(404, "This request holds no such image.")
     return Response(data, media_type=media_type_of(data))
 
 
-@router.get("/p/{digest}.json")
+@router.get("/p/{digest}.json", **answers("A recorded value as JSON", Any, fails=(404, 422)))
 def payload_as_json(site: CurrentSite, digest: str) -> Response:
     try:
         return machine(codec.decode(_bytes(site, digest)))

@@ -13,10 +13,12 @@ from starlette.concurrency import run_in_threadpool
 
 from replay.cassette.document import document
 from replay.cassette.files import cassette_text, jsonl_text
-from replay.several import several
+from replay.several import Several, several
 from tracer import format as fmt
 from tracer.model import PayloadRef
 from tracer.store import Deleted
+from web.api.answers import Deletable
+from web.api.described import answers, form, gives, one_of, some
 from web.pages.traces import PAGE_SIZE, rows_of
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
@@ -29,9 +31,14 @@ router = APIRouter()
 #: More than these are too many columns to read, and too many traces to hold at once.
 MOST_COMPARED = 8
 Picked = Annotated[list[str] | None, Query()]
+_PICKED = {"t": some("ids of traces")}
+_FORMS = {
+    **_PICKED,
+    "form": one_of("JSON Lines, or cassettes; several are zipped", "jsonl", "cassette"),
+}
 
 
-@router.get("/compare.json")
+@router.get("/compare.json", **answers("Two to eight traces beside each other", Several, query=_PICKED, fails=(422,)))
 @router.get("/compare")
 def compare(request: Request, site: CurrentSite, t: Picked = None) -> Response:
     """Two traces lead to their own page; of more, each is held against the oldest."""
@@ -71,7 +78,10 @@ def compare(request: Request, site: CurrentSite, t: Picked = None) -> Response:
 _BACK = "Go back and select some in the list."
 
 
-@router.get("/export")
+@router.get(
+    "/export",
+    **gives("Traces as a file", "application/jsonl", "application/json", "application/zip", query=_FORMS, fails=(422,)),
+)
 def export(site: CurrentSite, t: Picked = None, form: str = "jsonl") -> Response:
     """As ``playhead export`` writes them: one file of JSON Lines, a cassette, or several of these in a zip file."""
     wanted = _known(site, t)
@@ -103,7 +113,7 @@ def _file(data: bytes, name: str, media_type: str) -> Response:
     return Response(data, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
-@router.get("/delete.json")
+@router.get("/delete.json", **answers("Those of some traces that can be deleted", Deletable, query=_PICKED))
 @router.get("/delete")
 def ask_deletion(request: Request, site: CurrentSite, t: Picked = None) -> Response:
     """What would go, and a button. Nothing happens here."""
@@ -144,7 +154,7 @@ def _json_of(rows: Sequence[TraceRow]) -> str:
     return "/delete.json?" + "&".join(f"t={row.trace_id}" for row in rows)
 
 
-@router.post("/delete")
+@router.post("/delete", **form("Delete traces", _PICKED, fails=(400,), shows=True))
 async def delete(request: Request, site: CurrentSite) -> Response:
     sent = await request.form(max_files=0, max_fields=PAGE_SIZE + 1)
     wanted = [value for value in sent.getlist("t") if isinstance(value, str)]

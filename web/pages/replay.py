@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -22,6 +22,8 @@ from tracer import recorder
 from tracer.format import short_id
 from tracer.model import Entry, Trace
 from web import child
+from web.api.answers import ReplayForm
+from web.api.described import answers, form, one_of
 from web.rendering import machine, page
 from web.runs import TooMany
 from web.site import CurrentSite, Site
@@ -41,6 +43,21 @@ _DIVERGENCE = (("stop", "stop and say so"), ("live", "let model calls go live"))
 _MOST_MODELS = 40
 
 
+_QUERY = {
+    "step": "go live from this step on",
+    "edit": "the step whose editor is open",
+    "like": "begin with the plan of this replay",
+    "add": "a further rule, as the command line writes it",
+    "run": "begin as this run was begun",
+}
+_FORM = {
+    "then": one_of("what to do with the plan", "command", "check", "run"),
+    "extra": "rules, one a line, as the command line writes them; the fields of the page's rows are the same by step",
+    "on_divergence": one_of("what a call does that the record does not hold", *(value for value, _ in _DIVERGENCE)),
+    "budget": "dollars at most",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Trouble:
     """Why the last attempt came to nothing."""
@@ -53,7 +70,7 @@ class _Trouble:
 _NOTHING_RAN = "Nothing ran. What you entered is still here."
 
 
-@router.get("/t/{trace_id}/replay.json")
+@router.get("/t/{trace_id}/replay.json", **answers("What a plan would do", ReplayForm, query=_QUERY, fails=(404, 422)))
 @router.get("/t/{trace_id}/replay")
 def show_form(request: Request, site: CurrentSite, trace_id: str) -> Response:
     """``step``: go live from this step on. ``edit``: open its editor. ``like``: begin with the plan of that replay, and
@@ -63,7 +80,10 @@ def show_form(request: Request, site: CurrentSite, trace_id: str) -> Response:
     # Asking about a plan imports the workflow's module: only for who came from our own pages or typed the address.
     trusted = request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
     if request.url.path.endswith(".json") or request.query_params.get("format") == "json":
-        rules = rules_of(trace, form, load=site.load)
+        try:
+            rules = rules_of(trace, form, load=site.load)
+        except PlanError as error:
+            raise HTTPException(422, sentence(str(error))) from None
         told = _ask(trace, rules, form) if site.replays and trusted else child.Answered(None)
         words = [str(rule) for rule in rules]
         return machine({"trace_id": trace.trace_id, "can_run": site.replays, "rules": words, "plan": told.told})
@@ -101,7 +121,7 @@ def _as_fields(words: Sequence[str]) -> dict[str, str]:
     return {**fields, "extra": "\n".join(lines)}
 
 
-@router.post("/t/{trace_id}/replay")
+@router.post("/t/{trace_id}/replay", **form("Preview or run a replay", _FORM, fails=(400, 404, 422, 429), shows=True))
 async def run_form(request: Request, site: CurrentSite, trace_id: str) -> Response:
     sent = await request.form(max_files=0, max_fields=1_000)
     values = {name: value for name, value in sent.items() if isinstance(value, str)}

@@ -17,6 +17,8 @@ from tracer.errors import ConfigError
 from tracer.store import Filter
 from tracer.store.query import parse_since
 from tracer.store.tagged import Tagged
+from web.api.answers import Routes
+from web.api.described import answers
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome, Link
@@ -32,7 +34,7 @@ _MOST = 100
 
 
 @router.get("/routes")
-@router.get("/routes.json")
+@router.get("/routes.json", **answers("Routers and breakers over a period", Routes, query={"since": "an age: 1d, 30d"}))
 def show_routes(request: Request, site: CurrentSite, since: str = USUAL) -> Response:
     site.adopt()
     since = period(since)

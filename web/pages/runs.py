@@ -24,6 +24,8 @@ from tracer import recorder
 from tracer.errors import StoreError
 from tracer.format import Shown, short_id
 from tracer.model import TraceSummary
+from web.api.answers import RunState
+from web.api.described import answers, form, gives
 from web.rendering import machine, page
 from web.runs import Run, told
 from web.site import CurrentSite, Site
@@ -50,7 +52,7 @@ class _Look:
 
 # the decorator below is the first to be registered, and {run_id} would take the ending for a part of the id
 @router.get("/runs/{run_id}")
-@router.get("/runs/{run_id}.json")
+@router.get("/runs/{run_id}.json", **answers("How far a run is", RunState, fails=(404,)))
 def show_run(request: Request, site: CurrentSite, run_id: str) -> Response:
     run = _known(site, run_id)
     look = _look(site, run)
@@ -67,7 +69,7 @@ def show_run(request: Request, site: CurrentSite, run_id: str) -> Response:
     return page(request, "run.html", _page(site, run, look))
 
 
-@router.post("/runs/{run_id}/cancel")
+@router.post("/runs/{run_id}/cancel", **form("Cancel a run", {}, fails=(400, 404)))
 async def cancel_run(request: Request, site: CurrentSite, run_id: str) -> Response:
     sent = await request.form(max_files=0, max_fields=5)
     run = _known(site, run_id)
@@ -77,7 +79,7 @@ async def cancel_run(request: Request, site: CurrentSite, run_id: str) -> Respon
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 
-@router.get("/runs/{run_id}/live")
+@router.get("/runs/{run_id}/live", **gives("The same as it happens", "text/event-stream", fails=(404,)))
 async def listen(request: Request, site: CurrentSite, run_id: str) -> Response:
     run = _known(site, run_id)
     return StreamingResponse(

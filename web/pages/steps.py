@@ -10,8 +10,10 @@ from fastapi import APIRouter, Request, Response
 from tracer.stats.measure import measure
 from tracer.stats.rows import StepRow
 from tracer.store import Store
+from web.api.answers import Steps
+from web.api.described import answers
 from web.counting import Window, read, window
-from web.pages.overview import Asked, asked_of, command_of
+from web.pages.overview import FIGURES, Asked, asked_of, command_of
 from web.rendering import machine, page
 from web.site import CurrentSite
 from web.view.contexts import Chrome, Link
@@ -34,7 +36,7 @@ class _Found:
 
 
 @router.get("/steps")
-@router.get("/steps.json")
+@router.get("/steps.json", **answers("How each step does", Steps, query=FIGURES))
 def show_steps(request: Request, site: CurrentSite) -> Response:
     site.adopt()
     asked = asked_of(request)

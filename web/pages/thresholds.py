@@ -26,6 +26,8 @@ from router.tuning.tune import Tuning, tune
 from tracer import format as fmt
 from tracer.decisions import decision_in
 from tracer.store import Filter
+from web.api.answers import NoThresholds, Thresholds
+from web.api.described import answers, form, one_of
 from web.pages.routes import decided
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
@@ -41,6 +43,16 @@ _PURPOSE = "thresholds"
 _SINCE = "30d"
 #: Over how many of the newest runs a curve may be counted: each takes some milliseconds, as all of it is read.
 RUNS = ("500", "2000", "10000")
+_QUERY: dict[str, Any] = {
+    "workflow": "of the cascade; the busiest, where none is named",
+    "step": "the one that decides",
+    "scorer": "a score, or label:NAME",
+    "goal": one_of("what value is", "floor", "budget"),
+    "value": "the quality from 0 to 1, or the dollars a run",
+    "accept": "a threshold to look at",
+    "runs": one_of("how many runs to count, the newest first", *RUNS),
+}
+_FORM = {**_QUERY, "role": "whose canary it becomes", "share": "in percent", "by": "who does it"}
 #: In so many traces scores are looked for.
 _SAMPLE = 10
 
@@ -108,7 +120,7 @@ class _Found:
 
 
 @router.get("/thresholds")
-@router.get("/thresholds.json")
+@router.get("/thresholds.json", **answers("The curve of a cascade", Thresholds | NoThresholds, query=_QUERY))
 def show_thresholds(request: Request, site: CurrentSite) -> Response:
     site.adopt()
     found = _find(site, Asked.of(request.query_params))
@@ -117,7 +129,7 @@ def show_thresholds(request: Request, site: CurrentSite) -> Response:
     return _page(request, site, found)
 
 
-@router.post("/thresholds")
+@router.post("/thresholds", **form("Try a threshold as a canary", _FORM, fails=(400, 422)))
 async def try_threshold(request: Request, site: CurrentSite) -> Response:
     """Make the threshold ``accept`` the canary of ``role``, for ``share`` percent; then on to the canaries."""
     sent = await request.form(max_files=0, max_fields=20)

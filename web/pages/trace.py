@@ -17,7 +17,9 @@ from tracer.format import short_id
 from tracer.model import Escalation, Step, Trace, TraceSummary
 from tracer.plain import plain
 from tracer.store import Filter
+from web.api.described import answers
 from web.pages import notes
+from web.pages.copies import copies_of
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.blame import landing
@@ -42,7 +44,7 @@ _NEAR = 200
 _JSON = 60_000
 
 
-@router.get("/t/{trace_id}.json")
+@router.get("/t/{trace_id}.json", **answers("A trace and its steps", Trace, fails=(404,)))
 def trace_as_json(trace_id: str, site: CurrentSite) -> Response:
     return machine(site.store.trace(site.store.resolve(trace_id)))
 
@@ -153,7 +155,8 @@ def _panel(site: Site, laid: Laid, chosen: Step | None, looking: Looking) -> Ste
         with contextlib.suppress(TraceNotFound):  # the origin may be gone; the replay is there all the same
             recorded = site.store.trace(origin).step(chosen.source_step_id)
     form = notes.form_for(site, chosen, looking.at(chosen.step_id)) if site.replays else None
-    return step_panel(laid, chosen, load=site.load, looking=looking, recorded=recorded, form=form)
+    panel = step_panel(laid, chosen, load=site.load, looking=looking, recorded=recorded, form=form)
+    return replace(panel, copies=copies_of(site, laid.trace, chosen))
 
 
 def _pages(looking: Looking, selected: str, shown: Events | Transcript, size: int) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from tracer.model import TraceSummary
 from tracer.store import Facets, Filter, Hit, Problem
+from web.api.answers import Traces
+from web.api.described import FILTER, answers
 from web.rendering import machine, page
 from web.site import CurrentSite, Site
 from web.view.contexts import Chrome
@@ -25,6 +27,7 @@ PAGE_SIZE = 50
 #: Replays of replays are followed this far; a deeper one stands in a row of its own.
 _GENERATIONS = 3
 SAVED = "filter:"
+_QUERY = {**FILTER, "before": "the page that ends before this one: as ``next`` has it"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class _Found:
 
 @router.get("/")
 @router.get("/traces")
-@router.get("/traces.json")
+@router.get("/traces.json", **answers("Traces, newest first", Traces, query=_QUERY))
 def show_traces(request: Request, site: CurrentSite, before: str = "") -> Response:
     site.adopt()
     found = _find(site, request.url.query, cursor(before))
@@ -133,7 +136,9 @@ def saved_filters(site: Site) -> dict[str, str]:
 def cursor(before: str) -> tuple[int, str] | None:
     """``<started_ns>-<trace_id>``; anything else is the first page."""
     started, _, trace_id = before.partition("-")
-    return (int(started), trace_id) if started.isdecimal() and len(started) < 20 and trace_id else None
+    if not started.isdecimal() or len(started) >= 20 or int(started) >= 2**63 or not trace_id:
+        return None
+    return int(started), trace_id
 
 
 def mark(summary: TraceSummary) -> str:

@@ -264,6 +264,14 @@ function open() {
   if (row) go(linkOf(row).href);
 }
 
+// The texts of the step, opened at the first that can be copied; once more closes them.
+function copies() {
+  const all = $("#copies");
+  if (!all) return say("choose a step first");
+  all.open = !all.open;
+  (all.open && $("button", all) ? $("button", all) : $("summary", all)).focus();
+}
+
 const inTrace = () => Boolean($("[data-steps]"));
 const sibling = (rel) => go($(`link[rel=${rel}]`)?.href);
 const failed = () => $$("[data-rows] > tr.failed");
@@ -286,6 +294,7 @@ bind({
   pickTo: () => pick(true),
   newest: () => go($("#newer")?.href || "/"),
   replay: () => go($(".step")?.dataset.replay || document.body.dataset.replay || (idOf(current()) && `/t/${idOf(current())}/replay`)),
+  copies,
   copyCommand: () => copy(commandOf(), "command copied"),
   help,
   leave,

@@ -19,6 +19,7 @@ export const KEYS = {
   ".": "newest",
   r: "replay",
   y: "copyCommand",
+  Y: "copies",
   "?": "help",
   Escape: "leave",
   "g t": "traces",
@@ -38,6 +39,8 @@ export function bind(actions) {
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (event.ctrlKey || event.metaKey || event.altKey || (typing && event.key !== "Escape")) return;
     if (document.querySelector("dialog[open]") && !["?", "Escape"].includes(event.key)) return;
+    // Arrows in what scrolls move it.
+    if (event.key.startsWith("Arrow") && event.target.matches('[tabindex="0"]:is([role=group], [role=region], .message)')) return;
     // Enter on a link or a button stays what it is.
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
     const name = KEYS[prefix + event.key];

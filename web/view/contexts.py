@@ -8,6 +8,7 @@ from tracer.format import Shown
 from tracer.model import Kind, Status
 from web.view.compare import FieldChange
 from web.view.conversation import Conversation
+from web.view.copying import Copy
 from web.view.deciding import Decided
 from web.view.events import Events
 from web.view.failure import ErrorBlock
@@ -138,6 +139,8 @@ class StepPanel:
     said: tuple[Said, ...] = ()
     #: None where this server only reads.
     form: NoteForm | None = None
+    #: What one can take along.
+    copies: tuple[Copy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
