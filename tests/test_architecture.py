@@ -28,7 +28,7 @@ FLOORS = {
 ROOMS = {
     "errors": set(),
     "model": {"records"},
-    "records": {"model"},
+    "records": {"model", "notebook"},
     "ids": set(),
     "waiting": set(),
     "wire": set(),
