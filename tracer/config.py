@@ -41,6 +41,7 @@ VARIABLES: Mapping[str, str] = {
     "max_value_bytes": "PLAYHEAD_MAX_VALUE_BYTES",
     "propagate_to": "PLAYHEAD_PROPAGATE_TO",
     "journal_cap_bytes": "PLAYHEAD_JOURNAL_CAP_MB",
+    "otlp_export": "PLAYHEAD_OTLP_EXPORT",
 }
 
 
@@ -64,6 +65,8 @@ class Config:
     propagate_to: tuple[str, ...] = ("private",)
     #: Bytes of journal that may wait for the store before new traces are refused.
     journal_cap_bytes: int = 1 << 30
+    #: Whether finished steps are sent on as OTLP spans, to where OpenTelemetry's variables say (tracer.otlp).
+    otlp_export: bool = False
 
     @property
     def store_tag(self) -> str:
@@ -119,6 +122,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         redact=_rules(overrides.get("redact")),
         journal_cap_bytes=overrides.get("journal_cap_bytes") or _cap(env.get("PLAYHEAD_JOURNAL_CAP_MB", "")),
         propagate_to=_hosts(env, overrides.get("propagate_to")),
+        otlp_export=_switch(env, overrides, "otlp_export", "PLAYHEAD_OTLP_EXPORT", default=False),
     )
 
 
