@@ -118,7 +118,8 @@ class Exporter:
             # Cleared first, looked at second: an offer in between is seen here or sets the event again.
             if not self._waiting:
                 self._wake.wait(1.0)
-        self._closing.wait(_GATHERING_S)
+        if len(self._waiting) < _BATCH:
+            self._closing.wait(_GATHERING_S)
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             self._sending = len(batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Iterable, Iterator, Mapping, Protocol
+from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Protocol
 
 from tracer import codec
 from tracer.errors import StoreError, TraceNotFound
@@ -19,7 +19,7 @@ MOST_BYTES = 4 << 20
 class Readable(Protocol):
     """What is asked of a store."""
 
-    def trace(self, trace_id: str) -> Trace: ...
+    def trace(self, trace_id: str, only: Collection[str] | None = None) -> Trace: ...
     def payloads(self, digests: Iterable[str]) -> dict[str, bytes]: ...
 
 
@@ -52,8 +52,8 @@ def portions(wanted: Iterable[tuple[bytes, bytes]], store: Readable) -> list[Por
     found = [Portion()]
     for name, step_ids in meant.items():
         with contextlib.suppress(TraceNotFound):
-            trace = store.trace(name)
-            steps = [step for step in trace.steps if step.step_id in step_ids and step.ended_ns is not None]
+            trace = store.trace(name, step_ids)
+            steps = [step for step in trace.steps if step.ended_ns is not None]
             _deal(replace(trace, steps=()), _origin(trace, steps, store), steps, found)
     return [portion for portion in found if portion.parts]
 
