@@ -48,6 +48,9 @@ _COLOURS: Mapping[Status, str] = {
     "running": "#3182ce",
 }
 _DIM = "opacity:.7"
+_LIST = '<ul style="list-style:none;margin:0;padding-left:1.4em">'
+#: Wrapped, so that one long line does not push the cell aside.
+_VALUE = "margin:0 0 .4em 1.2em;white-space:pre-wrap;overflow-wrap:anywhere;max-height:20em;overflow:auto"
 
 ValueOf = Callable[[PayloadRef], Any]
 Bundle = dict[str, str]
@@ -111,7 +114,7 @@ def html(found: Trace, values: Mapping[str, str] | None = None) -> str:
     parts = [f'<div style="line-height:1.5">{_head(found)}']
     depth = -1
     for step, at in rows[:MOST_STEPS]:
-        parts.append("<ul>" if at > depth else "</li>" + "</ul></li>" * (depth - at))
+        parts.append(_LIST if at > depth else "</li>" + "</ul></li>" * (depth - at))
         parts.append(f"<li>{_step(step, values or {})}")
         depth = at
     parts.append("</li></ul>" * (depth + 1))
@@ -177,9 +180,8 @@ def _step(step: Step, values: Mapping[str, str]) -> str:
 def _values(step: Step, values: Mapping[str, str]) -> Iterator[str]:
     for name, ref in (("input", step.input), ("output", step.output)):
         if ref is not None and ref.digest in values:
-            # Wrapped, so that one long line does not push the cell aside.
-            style = "white-space:pre-wrap;overflow-wrap:anywhere;max-height:20em;overflow:auto"
-            yield f'<div style="{_DIM}">{name}</div><pre style="{style}">{escape(inert(values[ref.digest]))}</pre>'
+            yield f'<div style="margin-left:1.2em;{_DIM}">{name}</div>'
+            yield f'<pre style="{_VALUE}">{escape(inert(values[ref.digest]))}</pre>'
 
 
 def _failure(found: Failure) -> str:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import json
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from replay.plan import FAULTS
 
 Trace = Annotated[
     str, Field(description="A trace: its id, the beginning of one as the lists show it, or latest.", min_length=1)
 ]
+_Value = TypeVar("_Value")
+
+
+def _object(given: Any) -> Any:
+    """Some clients send an object within the arguments as the text of one."""
+    try:
+        return json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        return given
+
+
+_ByStep = Annotated[dict[str, _Value], BeforeValidator(_object)]
 _Limit = Annotated[int, Field(ge=1, le=100, description="At most this many traces.")]
 _FILTER = (
     "Terms that must all hold, as in the viewer's search box: status:failed workflow:NAME model:NAME step:NAME "
@@ -63,20 +76,20 @@ class Preview(Arguments):
     """The plan of a replay. A step is named by its name, by its path or the end of one, or by a glob over either."""
 
     trace: Trace
-    models: dict[str, str] = Field(
+    models: _ByStep[str] = Field(
         default_factory=dict,
         description="By step: the model that answers the model calls inside it, as the workflow's models are named.",
     )
-    edits: dict[str, Any] = Field(
+    edits: _ByStep[Any] = Field(
         default_factory=dict,
         description="By step: its result, as JSON, in place of the recorded one. Its code does not run.",
     )
-    faults: dict[str, str] = Field(
+    faults: _ByStep[str] = Field(
         default_factory=dict,
         description=f"By step: the fault that its calls fail with: {', '.join(FAULTS)}. Ending in :once "
         "it strikes only the first try.",
     )
-    stand_ins: dict[str, Any] = Field(
+    stand_ins: _ByStep[Any] = Field(
         default_factory=dict,
         description="By effect: a result, as JSON, where the record holds none. Nothing happens in the world.",
     )
