@@ -28,7 +28,7 @@ FLOORS = {
 ROOMS = {
     "errors": set(),
     "model": {"records"},
-    "records": {"model"},
+    "records": {"model", "notebook"},
     "ids": set(),
     "waiting": set(),
     "wire": set(),
@@ -105,7 +105,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-
 #: Declared for a library that asks for it and does not declare it: FastAPI, to read forms.
 FOR_OTHERS = {"python-multipart"}
 #: Imported only where an extra was asked for.
-OF_EXTRAS = {"distributed", "jsonschema", "pyarrow", "referencing", "tiktoken"}
+OF_EXTRAS = {"distributed", "jsonschema", "mcp", "pyarrow", "referencing", "tiktoken"}
 #: Versions that are dates: there is no first one that breaks.
 BY_DATE = {"xllamacpp"}
 

@@ -42,6 +42,7 @@ VARIABLES: Mapping[str, str] = {
     "propagate_to": "PLAYHEAD_PROPAGATE_TO",
     "journal_cap_bytes": "PLAYHEAD_JOURNAL_CAP_MB",
     "retention_days": "PLAYHEAD_RETENTION_DAYS",
+    "otlp_export": "PLAYHEAD_OTLP_EXPORT",
 }
 
 
@@ -67,6 +68,8 @@ class Config:
     journal_cap_bytes: int = 1 << 30
     #: How long ordinary traces stay before a prune takes them; None: as long as nobody says otherwise.
     retention_days: float | None = None
+    #: Whether finished steps are sent on as OTLP spans, to where OpenTelemetry's variables say (tracer.otlp).
+    otlp_export: bool = False
 
     @property
     def store_tag(self) -> str:
@@ -123,6 +126,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **overrides: Any)
         journal_cap_bytes=overrides.get("journal_cap_bytes") or _cap(env.get("PLAYHEAD_JOURNAL_CAP_MB", "")),
         propagate_to=_hosts(env, overrides.get("propagate_to")),
         retention_days=_days(env.get("PLAYHEAD_RETENTION_DAYS", "").strip()),
+        otlp_export=_switch(env, overrides, "otlp_export", "PLAYHEAD_OTLP_EXPORT", default=False),
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any, Iterator
 from tracer import format as fmt
 from tracer import health, recorder
 from tracer.config import Config, shown_url
-from tracer.errors import StoreError
-from tracer.guard import REFUSED, degraded
+from tracer.errors import ConfigError, StoreError
+from tracer.guard import REFUSED, UNSENT, degraded
+from tracer.otlp.destination import destination
 from tracer.owners import abandoned, elsewhere, host_of, is_alive
 from tracer.reading import open_reading
 
@@ -51,7 +52,7 @@ class Recording:
     @property
     def missing(self) -> int:
         """How often something was not recorded that should have been."""
-        return sum(times for what, times in self.degraded.items() if what not in DELAYS)
+        return sum(times for what, times in self.degraded.items() if what not in DELAYS | {UNSENT})
 
     @property
     def recently(self) -> bool:
@@ -79,9 +80,8 @@ class Recording:
                 "faster, or raise PLAYHEAD_JOURNAL_CAP_MB"
             )
         for what, times in self.degraded.items():
-            meaning = "nothing is lost by that" if what in DELAYS else "what it was about to record then is missing"
             number = "once" if times == 1 else f"{times:,} times"
-            yield f"{number} playhead could not {what}: {meaning}, and a warning said why the first time"
+            yield f"{number} playhead could not {what}: {_meaning(what)}, and a warning said why the first time"
         for _, status, waited_s in self.late():
             why = f" ({status.problem})" if status.problem else ""
             yield (
@@ -95,6 +95,12 @@ class Recording:
                 f"journals of {', '.join(self.hosts)} lie here: they are brought in there, or, where that machine "
                 "records no more, by playhead recover --all-hosts"
             )
+
+
+def _meaning(what: str) -> str:
+    if what == UNSENT:
+        return "the receiver lacks them, the store does not"
+    return "nothing is lost by that" if what in DELAYS else "what it was about to record then is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,15 @@ def examine() -> Report:
         "home": str(config.home),
         "journal_cap": config.journal_cap_bytes,
         "store": shown_url(config.database_url),
+        "otlp_export": "off",
     }
     problems: list[str] = []
+    if config.otlp_export:
+        try:
+            facts["otlp_export"] = str(destination())
+        except ConfigError as error:
+            facts["otlp_export"] = "nowhere"
+            problems.append(f"finished steps are not sent on: {error}")
     exit_code = 0
     try:
         with open_reading() as store:

@@ -22,6 +22,9 @@ class PlayheadWarning(UserWarning):
 #: Past the journal's cap new traces are refused: this completes the sentence, and counts them.
 REFUSED = "keep up: its journal is full and new traces are refused"
 
+#: The same for what is sent on while it is recorded (tracer.otlp.exporting): the store holds it all the same.
+UNSENT = "send steps on over OTLP"
+
 #: How often each kind of thing went wrong in this process: ``playhead doctor`` and the viewer show it.
 degraded: Counter[str] = Counter()
 #: The part of it that nothing tells of yet that outlives this process.
@@ -77,12 +80,12 @@ def swallow(what: str, error: Exception) -> None:
     report(what, error)
 
 
-def report(what: str, error: BaseException | str) -> None:
-    """Count a failure, and say so the first time."""
+def report(what: str, error: BaseException | str, *, times: int = 1) -> None:
+    """Count a failure, or several of one sort, and say so the first time."""
     with _lock:
-        degraded[what] += 1
-        _untold[what] += 1
-        first = degraded[what] == 1
+        first = not degraded[what]
+        degraded[what] += times
+        _untold[what] += times
     if _teller is not None:
         with contextlib.suppress(Exception):
             _teller()

@@ -45,7 +45,7 @@ __all__ = [
 
 _EXIT_TIMEOUT_S = 10.0
 #: Settings that can't be changed while something is being recorded: it goes to another place, or nowhere.
-_ELSEWHERE = frozenset({"database_url", "home", "enabled"})
+_ELSEWHERE = frozenset({"database_url", "home", "enabled", "otlp_export"})
 
 _lock = threading.Lock()
 _overrides: dict[str, Any] = {}
@@ -69,6 +69,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
     keep: float | Keep | None = None,
     max_value_bytes: int | None = None,
     propagate_to: str | Sequence[str] | None = None,
+    otlp_export: bool | None = None,
     models: str | os.PathLike[str] | Mapping[str, Any] | Sequence[Target] | None = None,
 ) -> None:
     """Set what the environment does not: arguments win over ``PLAYHEAD_*`` variables, None leaves a setting as it is.
@@ -78,6 +79,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
     stay once they have ended; ``capture`` says how much of each step is recorded: a level, or levels by the steps'
     names (patterns such as ``search*``); past ``max_value_bytes`` an input or output is cut; ``propagate_to`` names
     the hosts that are told which trace a request belongs to (``"private"``: those of the own network, the default);
+    ``otlp_export`` sends finished steps on as spans, to where ``OTEL_EXPORTER_OTLP_*`` say;
     ``models`` adds to the catalogue: Targets, a mapping of name to Target, Python callable or endpoint URL, or the
     path of a models file. What is recorded may be changed while workflows run: it holds from the next event on. Raises
     ConfigError for a value that can't be, having changed nothing.
@@ -94,6 +96,7 @@ def configure(  # noqa: PLR0913 - one door for all settings
         "keep": keep,
         "max_value_bytes": max_value_bytes,
         "propagate_to": propagate_to,
+        "otlp_export": otlp_export,
     }
     told = {name: value for name, value in given.items() if value is not None}
     if told:

@@ -25,6 +25,7 @@ from tracer.importing import IMPORTING, was_interrupted
 from tracer.journal import Journal, JournalClosed
 from tracer.keeping import NO_VALUE, Keeper
 from tracer.key import NO_INPUT, store_key
+from tracer.otlp.exporting import Exporter
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
 from tracer.served import below, ending
 from tracer.writer import Writer
@@ -69,7 +70,10 @@ class Recorder:
             if self._journal is None or self._writer is None:
                 home, tag = self.config.home, self.config.store_tag
                 journal = Journal(home, tag)
-                self._writer = Writer(journal, home, tag, self._open_store, keep=lambda: self.config.keep)
+                export = Exporter(self._open_store) if self.config.otlp_export else None
+                self._writer = Writer(
+                    journal, home, tag, self._open_store, keep=lambda: self.config.keep, export=export
+                )
                 self._journal = journal
                 if not self._journal_only:
                     self._writer.wake()

@@ -206,3 +206,12 @@ class Trace:
 
     def step(self, step_id: str) -> Step | None:
         return next((step for step in self.steps if step.step_id == step_id), None)
+
+    def _repr_html_(self) -> str:
+        """Its tree, for a notebook (tracer.notebook)."""
+        return self._repr_mimebundle_()["text/html"]
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - by name
+        from tracer.notebook import bundle  # noqa: PLC0415 - what draws is loaded by who looks
+
+        return bundle(self)

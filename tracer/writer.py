@@ -24,6 +24,7 @@ from tracer.key import store_key
 from tracer.tail import KEEP_ALL, Keep
 
 if TYPE_CHECKING:
+    from tracer.otlp.exporting import Exporter
     from tracer.store import Store
 
 _PATIENCE_S = 5.0
@@ -35,7 +36,7 @@ _GATHERED_BYTES = 1 << 20
 class Writer:
     """Drains one journal into one store. ``open_store`` is called on the writer's own thread, when first needed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it moves events between, and by which rules
         self,
         journal: Journal,
         home: Path,
@@ -43,10 +44,13 @@ class Writer:
         open_store: Callable[[], Store],
         *,
         keep: Callable[[], Keep] = lambda: KEEP_ALL,
+        export: Exporter | None = None,
     ) -> None:
         self._journal = journal
         #: Which ended traces stay, as it is set just now.
         self._keep = keep
+        #: Who is told of what the store holds from now on, and sends it on.
+        self._export = export
         self._home = home
         self._key = store_key(home)
         self._store_tag = store_tag
@@ -112,9 +116,11 @@ class Writer:
         self._closing.set()
         self._hurry.set()
         self._wake.set()
-        thread = self._thread
+        thread, deadline = self._thread, time.monotonic() + timeout_s
         if thread is not None:
             thread.join(timeout_s)
+        if self._export is not None:
+            self._export.close(deadline - time.monotonic())
         self._tell()
         guard.tell_no_more(self._tell)
         with contextlib.suppress(OSError):  # the status that stays with the journal says the same
@@ -185,6 +191,8 @@ class Writer:
         with self._progress:
             self._position = position
             self._progress.notify_all()
+        if frames and self._export is not None:
+            self._export.offer(events)
         return len(frames)
 
     def _reach(self) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,18 @@ class TestTrace:
         assert (call.streamed, call.first_token_ns) == (True, 9)
         assert call.cost.price.startswith("genai-prices")
         assert call.unpriced_because is None
+
+    def test_some_of_its_steps_are_the_same_as_among_all(self, store: Store) -> None:
+        told = Story()
+        for index in range(4):
+            draft = told.begin("draft")
+            told.note(draft, "quality", index / 4, kind="score")
+            told.end(draft, f"text {index}")
+        tell(store, told.finish(error=ValueError("no")))
+        whole = store.trace(told.trace_id)
+        some = store.trace(told.trace_id, [whole.steps[0].step_id, whole.steps[3].step_id, "ab" * 8])
+        assert some.summary == whole.summary
+        assert some.steps == (whole.steps[0], dataclasses.replace(whole.steps[3], seq=1))
 
     def test_many_values_at_once(self, store: Store) -> None:
         told = Story()

@@ -38,6 +38,16 @@ def read(body: bytes | str) -> Request:
     return request
 
 
+def read_answer(body: bytes | str) -> tuple[int, str]:
+    """What a server said to a request that it took: how many spans were rejected, and why."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise NotOtlp(f"no JSON: {error}") from None
+    partial = _object(said if isinstance(said, dict) else {}, "partialSuccess")
+    return _whole(partial, "rejectedSpans"), _text(partial, "errorMessage")
+
+
 def _take(said: Mapping[str, Any], source: Source, request: Request) -> None:
     # a span that can't be read is no reason to refuse the others
     try:

@@ -24,6 +24,12 @@ def read(body: bytes) -> Request:
     return request
 
 
+def read_answer(body: bytes) -> tuple[int, str]:
+    """Of an ExportTraceServiceResponse: how many spans were rejected, and why."""
+    partial = dict(_fields(_message(dict(_fields(body)).get(1, b""))))
+    return _whole(partial.get(1, 0)), _text(partial.get(2, b""))
+
+
 def _resource_spans(data: bytes, request: Request) -> None:
     resource: dict[str, Any] = {}
     scoped = []

@@ -34,13 +34,15 @@ _CALL = ("model_asked", "model", "response_id", "request_id")
 _PRESENT = {field: names[0] for field, names in (*table.CALL.items(), *table.USAGE.items())}
 
 
-def spans_of(trace: Trace, value_of: ValueOf, *, origin: Trace | None = None) -> list[Span]:
+def spans_of(
+    trace: Trace, value_of: ValueOf, *, origin: Trace | None = None, resource: Mapping[str, str] | None = None
+) -> list[Span]:
     """The spans of a trace, in the order its steps began. A value that was pruned is left out. ``origin`` is the trace
-    that this one replays, to which its root is linked."""
+    that this one replays, to which its root is linked; ``resource`` is what is said of the program besides."""
     service = {"service.name": trace.summary.workflow or "playhead", "telemetry.sdk.name": "playhead"}
     if trace.summary.version:
         service["service.version"] = trace.summary.version
-    source = Source(service, "playhead")
+    source = Source({**service, **(resource or {})}, "playhead")
     return [_Writing(trace, step, value_of, origin).span(source) for step in trace.steps]
 
 

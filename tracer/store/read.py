@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, Row, and_, select
 
@@ -55,12 +55,13 @@ def summary_of(row: Row[Any], owners: Owners) -> TraceSummary:
     )
 
 
-def trace_of(connection: Connection, row: Row[Any], owners: Owners) -> Trace:
-    """A whole trace from its row of ``traces``, without the bodies of its inputs and outputs."""
+def trace_of(connection: Connection, row: Row[Any], owners: Owners, only: Collection[str] | None = None) -> Trace:
+    """A trace from its row of ``traces``, without the bodies of its inputs and outputs. Of ``only`` some of its steps
+    each has the number that it has among these."""
     summary = summary_of(row, owners)
-    found = _step_rows(connection, row.trace_id)
+    found = _step_rows(connection, row.trace_id, only)
     failures = fetch(connection, {step.failure for step in found if step.failure is not None})
-    said = _notes(connection, row.trace_id)
+    said = _notes(connection, row.trace_id, only)
     values = tuple(
         _step(step, number, failures, said.get(step.step_id, ()), alive=summary.status == "running")
         for number, step in enumerate(found)
@@ -81,7 +82,7 @@ def payloads_in(connection: Connection, addresses: Iterable[str]) -> dict[str, b
     return {wanted[digest]: data for digest, data in fetch(connection, wanted).items()}
 
 
-def _step_rows(connection: Connection, trace_id: str) -> Sequence[Row[Any]]:
+def _step_rows(connection: Connection, trace_id: str, only: Collection[str] | None) -> Sequence[Row[Any]]:
     given = payloads.alias("given")
     made = payloads.alias("made")
     call = [
@@ -101,13 +102,13 @@ def _step_rows(connection: Connection, trace_id: str) -> Sequence[Row[Any]]:
         .where(steps.c.trace_id == trace_id, steps.c.path != "")
         .order_by(steps.c.started_ns, steps.c.seq)
     )
-    return connection.execute(query).all()
+    return connection.execute(query if only is None else query.where(steps.c.step_id.in_(only))).all()
 
 
-def _notes(connection: Connection, trace_id: str) -> dict[str, list[Note]]:
+def _notes(connection: Connection, trace_id: str, only: Collection[str] | None) -> dict[str, list[Note]]:
     found: dict[str, list[Note]] = {}
     query = select(notes).where(notes.c.trace_id == trace_id).order_by(notes.c.at_ns, notes.c.name, notes.c.occurrence)
-    for row in connection.execute(query):
+    for row in connection.execute(query if only is None else query.where(notes.c.step_id.in_(only))):
         note = Note(
             kind=row.kind, name=row.name, occurrence=row.occurrence, at_ns=row.at_ns, value=decoded(bytes(row.value))
         )

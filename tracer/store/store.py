@@ -184,13 +184,13 @@ class Store:
             raise AmbiguousTrace(f"several traces begin with {prefix}: {shown}; give more of the id")
         return str(ids[0])
 
-    def trace(self, trace_id: str) -> Trace:
-        """A whole trace: steps in the order they began, failures in full, inputs and outputs as addresses."""
+    def trace(self, trace_id: str, only: Collection[str] | None = None) -> Trace:
+        """A whole trace, or ``only`` these of its steps: in the order they began, inputs and outputs as addresses."""
         with engines.reading(self._engine) as connection:
             row = connection.execute(select(traces).where(traces.c.trace_id == plain(trace_id))).one_or_none()
             if row is None:
                 raise TraceNotFound(f"no trace {trace_id} in {self.place}")
-            return read.trace_of(connection, row, Owners(connection, self._alive))
+            return read.trace_of(connection, row, Owners(connection, self._alive), only)
 
     def traces(
         self, found: Filter = _ALL, *, limit: int = 50, before: tuple[int, str] | None = None
