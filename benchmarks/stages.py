@@ -28,16 +28,18 @@ from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
 from zlib import crc32
 
-import tracer
 from costs import texts
 from costs.rounds import table
 from costs.w1 import OPTIONS, STEPS_A_WORKFLOW, Work
 from ormsgpack import packb, unpackb
 from sqlalchemy.engine import default
+
+import tracer
 from tracer import batches, codec, decorators, recorder, recording
 from tracer.batches import BATCH
 from tracer.context import ActiveStep
 from tracer.declared import Capture
+from tracer.events import Finished, Started
 from tracer.ids import new_step_id
 from tracer.journal import START, Journal
 from tracer.key import NO_INPUT
@@ -99,15 +101,13 @@ def caller_stages(work: Work, figures: Figures, home: Path) -> None:
     given = [spec.binder.name(call, {}) for call in calls]
     stage("encode", codec.quick, given)
     stage("encode", codec.quick, work.outputs)
-    inputs, outputs = [codec.quick(value) or b"" for value in given], [codec.quick(value) or b"" for value in work.outputs]
+    inputs, outputs = ([codec.quick(value) or b"" for value in values] for values in (given, work.outputs))
     detector = Detector()
     stage("look for credentials", detector.suspects, inputs)
     stage("look for credentials", detector.suspects, outputs)
     trace, step, at_ns = bytes(16), bytes(8), time.time_ns()
-    began = [
-        ("s", trace, step, step, "draft", "step", "ticket/draft[1]", 1, at_ns, data, (), None, "f1-py3.11:" + "0" * 24, {})
-        for data in inputs
-    ]
+    named, code = ("draft", "step", "ticket/draft[1]", 1, at_ns), "f1-py3.11:" + "0" * 24
+    began = [("s", trace, step, step, *named, data, (), None, code, {}) for data in inputs]
     ended = [("f", trace, step, at_ns, "ok", data, (), None, {}) for data in outputs]
     stage("pack the events", packb, began)
     stage("pack the events", packb, ended)
@@ -162,9 +162,12 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (batches, "events_of", "unpack events, derive identities"),
     (Store, "apply", "begin and end the transaction"),
     (write, "apply", "make rows, digests"),
-    (write, "leave_out", "SQLAlchemy and Python for each batch"),
-    (write, "sum_up", "SQLAlchemy and Python for each batch"),
-    (write, "_claim", "SQLAlchemy and Python for each batch"),
+    (write, "leave_out", "which traces were dropped"),
+    (write, "sum_up", "sum up traces of several batches"),
+    (write, "_claim", "hold traces of several batches"),
+    (write, "_queued", "queue for the search index"),
+    (write, "_by_trace", "by trace"),
+    (write, "_advance", "journal position"),
     (write, "_new_traces", "rows of traces"),
     (write, "_write_steps", "rows of steps"),
     (bodies, "keep", "which bodies are new"),
@@ -222,8 +225,9 @@ def apart(steps: int, journal: Journal, figures: Figures) -> None:
         some, position = journal.read(position, limit=BATCH)
         frames += some
     figures["MessagePack to Python"].append(us(steps, unpackb, frames))
-    inputs = [event.input for event in batches.events_of(frames, key) if event[8:9] and hasattr(event, "input")]
-    outputs = [event.output for event in batches.events_of(frames, key) if hasattr(event, "output")]
+    events = batches.events_of(frames, key)
+    inputs = [event.input for event in events if isinstance(event, Started)]
+    outputs = [event.output for event in events if isinstance(event, Finished)]
     figures["identities"].append(us(steps, lambda data: codec.identity(data or NO_INPUT, key), inputs))
     figures["digests"].append(us(steps, rows.digest_of, inputs + outputs))
 
