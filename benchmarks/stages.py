@@ -2,8 +2,9 @@
 
     python benchmarks/stages.py [--steps 5000] [--rounds 5]
 
-The caller's stages run one after the other, each by itself over all inputs, as the real call makes them; beside them
-the whole call, with no writer at work. What is left over is the Python between the stages.
+The caller's stages are measured twice, with no writer at work. In place: how much less the whole call takes when the
+stage is left out as well. By itself: the same work over all inputs in a loop of its own. That takes less, for there its
+code and its tables stay in the caches; in place they, the texts and the journal's pages come from farther away.
 
 The writer drains what the caller left in the journal, on one thread and into an empty SQLite: once as it is, and once
 with a clock that is stopped in one part and started in another wherever a part begins or ends. The collector of
@@ -18,36 +19,34 @@ there is in those of recording.py.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import shutil
-import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, Callable, Iterable, Mapping
-from zlib import crc32
+from unittest import mock
 
 from costs import texts
-from costs.rounds import table
+from costs.rounds import Spread, table
 from costs.w1 import OPTIONS, STEPS_A_WORKFLOW, Work
 from ormsgpack import packb, unpackb
 from sqlalchemy.engine import default
 
 import tracer
-from tracer import batches, codec, decorators, recorder, recording
+from tracer import batches, codec, keeping, recorder, recording
 from tracer.batches import BATCH
-from tracer.context import ActiveStep
-from tracer.declared import Capture
 from tracer.events import Finished, Started
-from tracer.ids import new_step_id
 from tracer.journal import START, Journal
 from tracer.key import NO_INPUT
 from tracer.redact.detection import Detector
 from tracer.store import Store, bodies, open_store, packs, rows, statements, write
 
 Figures = dict[str, list[float]]
-_NO_TRACE: Any = None
+CREDENTIALS, ENCODE = "look for credentials", "encode"
+PACK, JOURNAL = "pack the events", "checksum, and copy into the journal"
 
 
 class Parked:
@@ -83,40 +82,51 @@ def called(work: Work) -> float:
     return us(steps, flow, numbers) - us(steps, bare, numbers)
 
 
+def in_place(work: Work, figures: Figures) -> None:
+    """The whole call, and what it takes less without each stage, and without those that were left out before."""
+    active = recorder.recorder()
+    assert active is not None
+    data = b"a value"
+    before = called(work)
+    figures["the whole"].append(before)
+    with contextlib.ExitStack() as stack:
+        for part, owner, name, instead in (
+            (CREDENTIALS, active.keeper, "_suspects", lambda _data: None),
+            (JOURNAL, active.journal, "append", lambda _frame: None),
+            (PACK, recording, "packb", lambda _event: data),
+            (ENCODE, keeping.Keeper, "keep", lambda *_: (data, data, ())),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, instead))
+            left = called(work)
+            figures[part].append(before - left)
+            before = left
+    figures["all else: the step, its id, its path, its arguments' names, the calls"].append(before)
+
+
 def caller_stages(work: Work, figures: Figures, home: Path) -> None:
-    """Each stage of a call by itself. The workflow's own two events, a twentieth of the bytes, are in the rest."""
+    """Each stage of a step by itself; not those of the workflow around ten of them."""
     steps = len(work.prompts)
 
     def stage(name: str, function: Callable[..., object], *columns: Iterable[Any]) -> None:
         figures[name].append(us(steps, function, *columns) - nothing)
 
-    def step_of(prompt: str) -> ActiveStep:  # noqa: ARG001 - one for each
-        return ActiveStep(_NO_TRACE, None, new_step_id(), "draft", "step", "ticket/draft[1]", Capture.FULL)
-
     nothing = us(steps, lambda _: None, work.prompts)
-    spec = decorators.Spec(work.step(), kind="step")
-    calls = [(prompt, OPTIONS) for prompt in work.prompts]
-    stage("name the arguments", lambda call: spec.binder.name(call, {}), calls)
-    stage("make the step and its id", step_of, work.prompts)
-    given = [spec.binder.name(call, {}) for call in calls]
-    stage("encode", codec.quick, given)
-    stage("encode", codec.quick, work.outputs)
+    given = [{"prompt": prompt, "options": OPTIONS} for prompt in work.prompts]
+    stage(ENCODE, codec.quick, given)
+    stage(ENCODE, codec.quick, work.outputs)
     inputs, outputs = ([codec.quick(value) or b"" for value in values] for values in (given, work.outputs))
     detector = Detector()
-    stage("look for credentials", detector.suspects, inputs)
-    stage("look for credentials", detector.suspects, outputs)
+    stage(CREDENTIALS, detector.suspects, inputs)
+    stage(CREDENTIALS, detector.suspects, outputs)
     trace, step, at_ns = bytes(16), bytes(8), time.time_ns()
     named, code = ("draft", "step", "ticket/draft[1]", 1, at_ns), "f1-py3.11:" + "0" * 24
     began = [("s", trace, step, step, *named, data, (), None, code, {}) for data in inputs]
     ended = [("f", trace, step, at_ns, "ok", data, (), None, {}) for data in outputs]
-    stage("pack the events", packb, began)
-    stage("pack the events", packb, ended)
+    stage(PACK, packb, began)
+    stage(PACK, packb, ended)
     journal = Journal(home, "stages")
-    for events in (began, ended):
-        frames = [packb(event) for event in events]
-        summing = us(steps, crc32, frames) - nothing
-        figures["checksum"].append(summing)
-        figures["copy into the journal"].append(us(steps, journal.append, frames) - nothing - summing)
+    stage(JOURNAL, journal.append, [packb(event) for event in began])
+    stage(JOURNAL, journal.append, [packb(event) for event in ended])
     journal.close(written=journal.end)
 
 
@@ -160,14 +170,13 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (Journal, "read", "read the journal"),
     (Journal, "drop_before", "let go of segments"),
     (batches, "events_of", "unpack events, derive identities"),
-    (Store, "apply", "begin and end the transaction"),
+    (Store, "apply", "what is done once a batch"),
     (write, "apply", "make rows, digests"),
-    (write, "leave_out", "which traces were dropped"),
-    (write, "sum_up", "sum up traces of several batches"),
-    (write, "_claim", "hold traces of several batches"),
-    (write, "_queued", "queue for the search index"),
-    (write, "_by_trace", "by trace"),
-    (write, "_advance", "journal position"),
+    (write, "leave_out", "what is done once a batch"),
+    (write, "_claim", "what is done once a batch"),
+    (write, "_queued", "what is done once a batch"),
+    (write, "sum_up", "what is done once a batch"),
+    (write, "_advance", "what is done once a batch"),
     (write, "_new_traces", "rows of traces"),
     (write, "_write_steps", "rows of steps"),
     (bodies, "keep", "which bodies are new"),
@@ -218,7 +227,7 @@ def writer_parts(steps: int, journal: Journal, figures: Figures, home: Path) -> 
 
 
 def apart(steps: int, journal: Journal, figures: Figures) -> None:
-    """What is done for each event, over all events of the journal."""
+    """What is done for each event, over all events of the journal by itself."""
     key = recorder.recorder().key  # type: ignore[union-attr]
     frames, position = [], START
     while position < journal.end:
@@ -232,35 +241,34 @@ def apart(steps: int, journal: Journal, figures: Figures) -> None:
     figures["digests"].append(us(steps, rows.digest_of, inputs + outputs))
 
 
-def one_round(work: Work, caller: Figures, writer: Figures, loops: Figures) -> None:
+def one_round(work: Work, caller: Figures, alone: Figures, writer: Figures, loops: Figures) -> None:
     steps = len(work.prompts)
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         tracer.configure(home=home)
         tracer.workflow(lambda: None)()  # what happens once a process
-        caller["whole"].append(called(work))
-        caller_stages(work, caller, home)
+        called(work)  # for the writer
+        caller_stages(work, alone, home)
         journal = recorder.recorder().journal  # type: ignore[union-attr]
         apart(steps, journal, loops)
-        writer["whole"].append(drained(journal, home / "whole.db", last=False) / steps / 1e3)
+        drained(journal, home / "first.db", last=False)
+        writer["the whole"].append(drained(journal, home / "whole.db", last=False) / steps / 1e3)
         writer_parts(steps, journal, writer, home)
+        in_place(work, caller)
         tracer.shutdown()
         shutil.rmtree(home, ignore_errors=True)
 
 
-def shown(title: str, figures: Figures, rounds: int) -> None:
-    """Parts, largest first, their sum and the whole."""
-    whole = statistics.median(figures["whole"])
-    medians = {
-        part: statistics.median(_by_round(values, rounds)) for part, values in figures.items() if part != "whole"
-    }
-    lines = [
-        (part, f"{value:.1f}", f"{value / whole:.0%}")
-        for part, value in sorted(medians.items(), key=lambda item: -item[1])
-    ]
-    total = sum(medians.values())
-    lines += [("their sum", f"{total:.1f}", f"{total / whole:.0%}"), ("the whole", f"{whole:.1f}", "")]
-    table(title, ("", "µs/step", "of the whole"), lines)
+def shown(title: str, figures: Figures, alone: Figures, rounds: int) -> None:
+    """Parts, largest first, their sum and the whole: median (best to worst), by itself where that was measured."""
+    each = {part: Spread(_by_round(values, rounds)) for part, values in figures.items()}
+    whole = each.pop("the whole")
+    single = {part: Spread(_by_round(values, rounds)).text(1) for part, values in alone.items()}
+    ordered = sorted(each.items(), key=lambda item: -item[1].median)
+    total = sum(part.median for part in each.values())
+    lines = [(part, spread.text(1), f"{spread.median / total:.0%}", single.get(part, "")) for part, spread in ordered]
+    lines += [("their sum", f"{total:.1f}", "", ""), ("the whole", whole.text(1), "", "")]
+    table(title, ("", "µs/step", "of the sum", "by itself"), lines)
 
 
 def _by_round(values: list[float], rounds: int) -> list[float]:
@@ -281,13 +289,13 @@ def main() -> None:
         work = Work(texts.read(file, given.steps, unique=True, distinct=STEPS_A_WORKFLOW))
     gc.collect()
     gc.freeze()
-    caller, writer, loops = defaultdict(list), defaultdict(list), defaultdict(list)
+    caller, alone, writer, loops = (defaultdict(list) for _ in range(4))
     for _ in range(given.rounds):
-        one_round(work, caller, writer, loops)
-    shown("The caller", caller, given.rounds)
-    shown("The writer", writer, given.rounds)
-    print("\nOf the writer's, for each event: ", end="")
-    print(", ".join(f"{part} {statistics.median(values):.1f}" for part, values in loops.items()))
+        one_round(work, caller, alone, writer, loops)
+    shown("The caller", caller, alone, given.rounds)
+    shown("The writer", writer, {}, given.rounds)
+    said = ", ".join(f"{part} {Spread(values).text(1)}" for part, values in loops.items())
+    print(f"\nIn the writer's parts, each measured by itself (µs/step): {said}")
 
 
 if __name__ == "__main__":
