@@ -77,9 +77,10 @@ def unpack(frame: bytes, identify: Callable[[bytes | None], str] | None = None) 
     ``identify`` gives the identity that the recording thread left to the writer, from the input.
     """
     try:
-        letter, *fields = ormsgpack.unpackb(frame)
-        if identify and letter == "s" and fields[_IDENTITY] is None and not isinstance(fields[_INPUT], str):
+        fields = ormsgpack.unpackb(frame)
+        kind = _LETTERS[fields.pop(0)]
+        if identify and kind is Started and fields[_IDENTITY] is None and not isinstance(fields[_INPUT], str):
             fields[_IDENTITY] = identify(fields[_INPUT])
-        return _LETTERS[letter](*fields)
-    except (ormsgpack.MsgpackDecodeError, TypeError, LookupError, ValueError) as error:
+        return kind._make(fields)
+    except (ormsgpack.MsgpackDecodeError, AttributeError, TypeError, LookupError, ValueError) as error:
         raise ValueError(f"not a journal event: {error}") from error

@@ -31,8 +31,11 @@ from tracer.segments import (
     numbers_in,
     opened,
     path_of,
+    runs_of,
+    size_of,
 )
 
+_head = HEADER.pack_into
 SEGMENT_BYTES = 2 << 20
 #: Frames are handed out in portions of about this size, so that a reader never holds a whole backlog in memory.
 PORTION_BYTES = 2 << 20
@@ -110,7 +113,7 @@ class Journal:
     def append(self, frame: bytes) -> None:
         """Copy one frame in. Raises JournalClosed, or OSError when a new segment can't be made (the disk is full)."""
         size = len(frame) + 8
-        header = HEADER.pack(size - 8, crc32(frame))
+        checksum = crc32(frame)
         with self._lock:
             while True:
                 # From here to the claim nothing is called and nothing allocated that the collector counts: it might run
@@ -123,7 +126,7 @@ class Journal:
             self._offset = end
             memory = self._memory
             # The header first: should this be all, a reader can step over it to what a finalizer put behind.
-            memory[begin : begin + 8] = header
+            _head(memory, begin, size - 8, checksum)
             memory[begin + 8 : end] = frame
             self.appended += 1
 
@@ -211,10 +214,12 @@ class Journal:
         number, offset = position
         portion_bytes = 0
         while (number, offset) < end and len(frames) < limit and portion_bytes < PORTION_BYTES:
-            for frame, behind in self._frames(number, offset, end, mapped.get(number)):
-                frames.append(frame or b"")
-                portion_bytes += behind - offset
-                offset = behind
+            for run, behind in self._runs(number, offset, end, mapped.get(number)):
+                room = limit - len(frames)
+                some, until = (run, behind) if len(run) <= room else (run[:room], offset + size_of(run[:room]))
+                frames += some
+                portion_bytes += until - offset
+                offset = until
                 if len(frames) == limit or portion_bytes >= PORTION_BYTES:
                     break
             else:
@@ -222,17 +227,19 @@ class Journal:
                     number, offset = later.pop(0), len(MAGIC)
         return frames, Position(number, offset)
 
-    def _frames(
+    def _runs(
         self, number: int, offset: int, end: Position, mapped: Segment | None
-    ) -> Iterator[tuple[bytes | None, int]]:
+    ) -> Iterator[tuple[list[bytes], int]]:
+        """What lies behind ``offset`` in one segment, an empty frame in place of a damaged one."""
         if mapped is not None:
-            yield from mapped.frames(offset, end.offset if number == end.segment else mapped.size)
+            until = end.offset if number == end.segment else mapped.size
+            yield from ((run or [b""], behind) for run, behind in mapped.runs(offset, until))
             return
         try:
             with opened(path_of(self.folder, number)) as (read_at, until):
-                yield from frames_of(read_at, offset, until, torn_end=False)
+                yield from ((run or [b""], behind) for run, behind in runs_of(read_at, offset, until, torn_end=False))
         except FileNotFoundError:  # somebody deleted it; what comes behind it is still to be had
-            yield None, offset
+            yield [b""], offset
 
     def drop_before(self, position: Position) -> None:
         """The store has everything before ``position``: delete the segments that lie wholly before it."""

@@ -19,6 +19,9 @@ MAGIC = b"playhd01"
 #: Before each frame: its length and its checksum.
 HEADER = Struct("<II")
 STRETCH_BYTES = 256 << 10
+_ZEROS = bytes(256 << 10)
+#: In one call; POSIX asks for 16 at least, and Linux takes 1,024.
+_MOST_BUFFERS = 16
 _OTHER_VERSION = re.compile(rb"playhd\d\d")
 #: The length that earlier versions closed a full segment with.
 _NEXT = 0xFFFF_FFFF
@@ -69,10 +72,10 @@ class Segment:
         self.path = self.path.rename(path_of(self.path.parent, number))
         self.number = number
 
-    def frames(self, offset: int, until: int) -> Iterator[tuple[bytes | None, int]]:
-        """``frames_of``, from memory."""
+    def runs(self, offset: int, until: int) -> Iterator[Run]:
+        """``runs_of``, from memory."""
         memory = self.memory
-        return frames_of(lambda at, size: memory[at : at + size], offset, until, torn_end=False)
+        return runs_of(lambda at, size: memory[at : at + size], offset, until, torn_end=False)
 
     def drop(self) -> None:
         """It was made and is not needed."""
@@ -82,6 +85,9 @@ class Segment:
 def _reserve(fd: int, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)
+        # Pages that one write brings in are made and mapped many at once: a quarter of what each one costs by itself
+        # when it is touched. What this leaves out is touched all the same.
+        os.pwritev(fd, [_ZEROS] * min(size // len(_ZEROS), _MOST_BUFFERS), 0)
     else:  # macOS has no such call; written zeros reserve as well
         os.write(fd, bytes(size))
 
@@ -134,19 +140,39 @@ def has_frames(path: Path) -> bool:
 
 
 def frames_of(read_at: ReadAt, offset: int, until: int, *, torn_end: bool) -> Iterator[tuple[bytes | None, int]]:
-    """Every whole frame behind ``offset``, with the offset behind it; None in place of what is damaged.
+    """Every whole frame behind ``offset``, with the offset behind it; None in place of what is damaged."""
+    for run, behind in runs_of(read_at, offset, until, torn_end=torn_end):
+        if run is None:
+            yield None, behind
+            continue
+        offset = behind - size_of(run)
+        for frame in run:
+            offset += HEADER.size + len(frame)
+            yield frame, offset
+
+
+#: Frames that lie one behind the other, or None in place of one that is damaged; and the offset behind them.
+Run = tuple[list[bytes] | None, int]
+
+
+def size_of(run: list[bytes]) -> int:
+    """What these frames take in a segment."""
+    return HEADER.size * len(run) + sum(map(len, run))
+
+
+def runs_of(read_at: ReadAt, offset: int, until: int, *, torn_end: bool) -> Iterator[Run]:
+    """All frames behind ``offset``, a stretch of them at a time.
 
     A damaged frame is stepped over where the one behind it is whole; else the rest of the segment is lost with it.
     ``torn_end``: a last frame that is not whole is no damage, its writer was killed while it wrote.
     """
     stretch = _Stretch(read_at, until)
     while True:
-        begin = offset
         # Nothing is behind the beginning of a file that was killed before it had its size.
-        for whole in _whole(read_at(offset, max(0, min(STRETCH_BYTES, until - offset)))):
-            offset += HEADER.size + len(whole)
+        whole = _whole(read_at(offset, max(0, min(STRETCH_BYTES, until - offset))))
+        if whole:
+            offset += size_of(whole)
             yield whole, offset
-        if offset > begin:
             continue
         # The end of the frames, or damage, or a frame that is longer than a stretch: a closer look says which.
         size, checksum = stretch.header(offset)
@@ -160,23 +186,25 @@ def frames_of(read_at: ReadAt, offset: int, until: int, *, torn_end: bool) -> It
             # A wrong length leads nowhere, or to a place where no frame begins.
             if stretch.frame(behind) is None and not (behind < until and stretch.is_empty(behind)):
                 behind = until
-        yield frame, behind
+        yield None if frame is None else [frame], behind
         offset = behind
 
 
-def _whole(data: bytes) -> Iterator[bytes]:
+def _whole(data: bytes) -> list[bytes]:
     """The frames that ``data`` begins with, for as long as they are whole."""
-    at, length, unpack = 0, len(data), HEADER.unpack_from
+    frames: list[bytes] = []
+    at, length, unpack, checksum_of = 0, len(data), HEADER.unpack_from, zlib.crc32
     while at + HEADER.size <= length:
         size, checksum = unpack(data, at)
         begin = at + HEADER.size
         at = begin + size
         if size == 0 or at > length:
-            return
+            break
         frame = data[begin:at]
-        if zlib.crc32(frame) != checksum:
-            return
-        yield frame
+        if checksum_of(frame) != checksum:
+            break
+        frames.append(frame)
+    return frames
 
 
 class _Stretch:

@@ -84,6 +84,23 @@ class TestInMemory:
         one_store.apply(events, owner="me")
         assert one_store.verify_totals() == []
 
+    @settings(deadline=None, max_examples=80)
+    @given(stories(), st.data())
+    def test_a_trace_that_still_runs_adds_up_as_well(self, one_store: Store, told: Story, data: st.DataObject) -> None:
+        so_far = data.draw(st.integers(1, len(told.events)))
+        for batch in (told.events[:so_far], told.events[so_far:]):
+            one_store.apply(batch, owner="me")
+            assert one_store.verify_totals() == []
+
+    def test_what_came_of_it_so_far_is_not_read_back(self, store: Store) -> None:
+        seen = asked(store)
+        told = Story(tags={"a": 1})
+        told.call("gpt-4o-mini", input_tokens=1, output_tokens=1)
+        store.apply(told.events, owner="me")
+        assert not [each for each in seen if each.startswith("SELECT") and " steps" in each]
+        (shown,) = store.traces()
+        assert (shown.steps, shown.model_calls, shown.tags, shown.status) == (2, 1, {"a": 1}, "running")
+
     def test_a_whole_trace_is_not_read_back(self, store: Store) -> None:
         seen = asked(store)
         told = Story()

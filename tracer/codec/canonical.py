@@ -14,6 +14,7 @@ of an OrderedDict counts, as it does when two of them are compared.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from ormsgpack import OPT_SORT_KEYS, Ext, packb, unpackb
@@ -27,8 +28,12 @@ VERSION = b"\x01"
 
 def canonical(data: bytes) -> bytes:
     """The payload's canonical form; equal for equal values, whatever their order in memory. Raises CodecError."""
+    return VERSION + _form(data)
+
+
+def _form(data: bytes) -> bytes:
     try:
-        return VERSION + _pack(unpackb(data, ext_hook=_Canonical().extension))
+        return packb(unpackb(data, ext_hook=_outermost), None, OPT_SORT_KEYS)
     except Exception as error:
         raise CodecError("not a payload of ours, or a torn one") from error
 
@@ -40,11 +45,24 @@ def address(data: bytes) -> str:
 
 def identity(data: bytes, key: bytes) -> str:
     """``k1:`` and keyed blake2b-16 of the canonical form: what a replay matches by. ``key`` has at most 64 bytes."""
-    return f"k1:{blake2b(canonical(data), digest_size=16, key=key).hexdigest()}"
+    digest = _begun(key).copy()
+    digest.update(_form(data))
+    return f"k1:{digest.hexdigest()}"
+
+
+@lru_cache(maxsize=16)
+def _begun(key: bytes) -> blake2b:
+    """The digest up to the version: it is the same for all payloads, and to begin one costs as much as a block."""
+    return blake2b(VERSION, digest_size=16, key=key)
 
 
 def _pack(tree: Any) -> bytes:
     return packb(tree, None, OPT_SORT_KEYS)
+
+
+def _outermost(tag: int, body: bytes) -> Ext:
+    # Here, so that the many payloads without an extension need no walker.
+    return _Canonical().extension(tag, body)
 
 
 class _Canonical:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import ormsgpack
-from ormsgpack import packb
+from ormsgpack import Ext, packb
 
 from tracer.codec import arrays, atoms, classes, objects
 from tracer.codec.atoms import Unkept
@@ -18,7 +17,9 @@ MOST_LEVELS = 200
 _MOST_QUICK_BODIES = 24
 #: Values inside one value. What shares its parts many levels deep has few objects and would fill any memory.
 _MOST_PARTS = 1_000_000
-_HOPELESS = Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb(["object", "<could not be read>"]))), ("$",))
+_HOPELESS = Encoded(packb(Ext(Tag.LOSSY, packb(["object", "<could not be read>"]))), ("$",))
+#: A plain number: to ask an enum for its member takes as long as to pack a small value.
+_TUPLE = int(Tag.TUPLE)
 _PLAIN = (bool, float, bytes, type(None))
 
 
@@ -28,7 +29,7 @@ def quick(value: Any) -> bytes | None:
     try:
         # A tuple is what a function gives that gives two things.
         if type(value) is tuple:
-            data = packb(ormsgpack.Ext(Tag.TUPLE, packb([*value], None, PASSTHROUGH)))
+            data = packb(Ext(_TUPLE, packb([*value], None, PASSTHROUGH)))
         else:
             data = packb(value, None, PASSTHROUGH)
     except Exception:  # noqa: BLE001  # there is something else in it, anywhere
@@ -54,7 +55,7 @@ def encode(value: Any, *, secret: tuple[type, ...] = ()) -> Encoded:
 
 def _too_much(value: Any) -> Encoded:
     name = classes.readable(classes.name_of(type(value)))
-    return Encoded(packb(ormsgpack.Ext(Tag.LOSSY, packb([name, f"<more than {_MOST_PARTS:,} values>"]))), ("$",))
+    return Encoded(packb(Ext(Tag.LOSSY, packb([name, f"<more than {_MOST_PARTS:,} values>"]))), ("$",))
 
 
 class _TooMuch(Exception):
@@ -85,17 +86,17 @@ class _Encoder:
         if self.parts > _MOST_PARTS:
             raise _TooMuch
 
-    def extend(self, value: Any) -> ormsgpack.Ext:
+    def extend(self, value: Any) -> Ext:
         self.count()
         if self._bodies >= _MOST_QUICK_BODIES:
             raise RecursionError
         self._bodies += 1
         is_tuple = type(value) is tuple  # by far the most frequent
-        ext = ormsgpack.Ext(Tag.TUPLE, self.pack([*value])) if is_tuple else self._extension(value)
+        ext = Ext(_TUPLE, self.pack([*value])) if is_tuple else self._extension(value)
         self._bodies -= 1
         return ext
 
-    def _extension(self, value: Any) -> ormsgpack.Ext:
+    def _extension(self, value: Any) -> Ext:
         try:
             tag, body = self._describe(value)
         except _TooMuch:
@@ -103,8 +104,8 @@ class _Encoder:
         except Exception:  # noqa: BLE001  # user's classes may do anything when looked at
             tag, body = self._give_up(objects.lossy_of(value))
         if tag in (Tag.SET, Tag.FROZENSET):
-            return ormsgpack.Ext(tag, pack_array(sorted(self.pack(part) for part in body)))
-        return ormsgpack.Ext(tag, body if isinstance(body, bytes) else self.pack_parts(body))
+            return Ext(tag, pack_array(sorted(self.pack(part) for part in body)))
+        return Ext(tag, body if isinstance(body, bytes) else self.pack_parts(body))
 
     def _describe(self, value: Any) -> tuple[int, atoms.Body]:
         cls = type(value)
@@ -186,12 +187,10 @@ class _CarefulEncoder(_Encoder):
         if cls in _PLAIN:
             return value
         if cls is str:
-            return (
-                value if _is_clean(value) else ormsgpack.Ext(Tag.SURROGATE_TEXT, value.encode("utf-8", "surrogatepass"))
-            )
+            return value if _is_clean(value) else Ext(Tag.SURROGATE_TEXT, value.encode("utf-8", "surrogatepass"))
         if cls is int:
             in_range = -(2**63) <= value < 2**64
-            return value if in_range else ormsgpack.Ext(Tag.BIG_INT, atoms.write_int(value))
+            return value if in_range else Ext(Tag.BIG_INT, atoms.write_int(value))
         if id(value) in self._around:
             return self._refuse(value, "<refers back to a value around it>")
         is_plain = cls is list or cls is dict
@@ -217,9 +216,9 @@ class _CarefulEncoder(_Encoder):
             self._levels -= cost
             self._around.discard(id(value))
 
-    def _refuse(self, value: Any, reason: str) -> ormsgpack.Ext:
+    def _refuse(self, value: Any, reason: str) -> Ext:
         tag, body = self._give_up(Lossy(classes.readable(classes.name_of(type(value))), reason))
-        return ormsgpack.Ext(tag, packb(body))
+        return Ext(tag, packb(body))
 
 
 def _is_clean(text: str) -> bool:

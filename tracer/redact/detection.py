@@ -133,8 +133,11 @@ _DIGITS_AND_GAPS = bytes(
 #: 1, 5, 9, 13), r = 2 and 3 "000". Groups of 4-6-4 and 4-6-5 have them at 4 and 11: r = 0 gives "0100", r = 1 and 2
 #: "000", r = 3 "0010". The last byte this needs is the 16th, and the shortest grouped number has 16.
 _SAMPLED = re.compile(rb"0(?:00|010|100)")
+#: What a card number's next bytes are like from such a sample on: between two gaps there are at least four digits.
+_WITHIN = re.compile(rb"[0-9]*(?:[ -][0-9]{4,})*(?:[ -][0-9]*)?")
+_WITHIN_BYTES = 9
 #: More places than this are looked at all at once.
-_MOST_PLACES = 2
+_MOST_PLACES = 6
 #: And where to look on when it was not one: in digits without gaps, no number begins at the second one.
 _LAYOUTS = ((b"0" * 13, 13), (b"0000100001000010", 1), (b"0000100000010000", 1))
 #: An issuer's digit is 2 to 6. One or two digits in front may be a header's length.
@@ -264,7 +267,7 @@ def _may_have_card(data: bytes, marks: bytes) -> bool:
             return False
         place = 4 * found.start()
         # The number begins at the sample or up to 3 bytes before it; 5 more may be the header in front of it.
-        if _has_layout(data[max(0, place - 8) : place + 16]):
+        if _WITHIN.fullmatch(data, place, place + _WITHIN_BYTES) and _has_layout(data[max(0, place - 8) : place + 16]):
             return True
         found = _SAMPLED.search(marks, found.start() + 1)
     return found is not None and _has_layout(data)
@@ -273,7 +276,7 @@ def _may_have_card(data: bytes, marks: bytes) -> bool:
 def _has_layout(data: bytes) -> bool:
     marks = data.translate(_DIGITS_AND_GAPS)
     layouts = _LAYOUTS if b"1" in marks else _LAYOUTS[:1]
-    return any(_begins(data, marks, *layout) for layout in layouts)
+    return any(layout in marks and _begins(data, marks, layout, step) for layout, step in layouts)
 
 
 def _begins(data: bytes, marks: bytes, layout: bytes, step: int) -> bool:

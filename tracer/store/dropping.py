@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 
 from tracer.store.deleting import take_away
 from tracer.store.rows import Rows
-from tracer.store.statements import upsert
+from tracer.store.statements import upsert, which
 from tracer.store.tables import dropped, notes, traces
 from tracer.tail import Keep
 
@@ -22,12 +22,10 @@ _MARKED_NS = 24 * 3600 * 10**9
 
 def leave_out(connection: Connection, rows: Rows, keep: Keep) -> None:
     """Take out of a batch what belongs to dropped traces, and whole traces that are not to be kept."""
-    marked = select(dropped.c.trace_id).where(dropped.c.trace_id.in_(rows.trace_ids))
-    rows.forget(set(connection.execute(marked).scalars()))
+    rows.forget(which(connection, dropped.c.trace_id, list(rows.trace_ids)))
     if keep.share >= 1.0:
         return
-    begun_before = select(traces.c.trace_id).where(traces.c.trace_id.in_(rows.roots))
-    known = set(connection.execute(begun_before).scalars())
+    known = which(connection, traces.c.trace_id, list(rows.roots))
     gone = {trace_id for trace_id in rows.roots if trace_id not in known and not _is_kept(rows, trace_id, keep)}
     if gone:
         rows.forget(gone)

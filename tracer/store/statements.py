@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from operator import itemgetter
-from typing import Any, Sequence
+from typing import Any, Sequence, TypeVar
 
 from sqlalchemy import ClauseElement, Column, Connection, LargeBinary, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from tracer.store.tables import Json, to_json
 
 Row = dict[str, Any]
+V = TypeVar("V", str, bytes)
 #: Values in one question; well below what any SQLite takes.
 _AT_ONCE = 512
 #: Dialects that number their parameters, for rows that are tuples.
@@ -38,17 +39,19 @@ def put(  # noqa: PLR0913 - what an upsert consists of
         connection.exec_driver_sql(_insertion(connection.dialect.name, table, named, change, fill), rows)
 
 
-def which(connection: Connection, column: Column[Any], values: list[bytes]) -> set[bytes]:
-    """Which of these values the column has."""
-    found: set[bytes] = set()
+def which(connection: Connection, column: Column[V], values: list[V]) -> set[V]:
+    """Which of these values the column has: all digests, or all texts."""
+    found: set[Any] = set()
+    is_binary = isinstance(column.type, LargeBinary)
     for start in range(0, len(values), _AT_ONCE):
-        part = values[start : start + _AT_ONCE]
+        part: list[Any] = values[start : start + _AT_ONCE]
         # a statement for each power of two: the last value fills what is left
         count = 1 << (len(part) - 1).bit_length()
         part += [part[-1]] * (count - len(part))
-        named = map(bytearray, part) if connection.dialect.name == "sqlite" else part
-        rows = connection.exec_driver_sql(_selection(connection.dialect.name, column, count), tuple(named))
-        found.update(bytes(row[0]) for row in rows)
+        if is_binary and connection.dialect.name == "sqlite":
+            part = list(map(bytearray, part))
+        rows = connection.exec_driver_sql(_selection(connection.dialect.name, column, count), tuple(part))
+        found.update(bytes(row[0]) if is_binary else row[0] for row in rows)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The totals of a trace that began and ended in one batch, from its rows in memory; pure.
+"""The totals of a trace of which one batch has all that came so far, from its rows in memory; pure.
 
 What it says is what ``totals.totals`` would count from the same rows in the store.
 """
@@ -47,30 +47,37 @@ class Told(NamedTuple):
 
 
 def summed(steps: list[Told], failure_of: FailureOf) -> Row | None:
-    """The summed columns of a trace that consists of these steps. None where that takes a look at the store: the root
-    has not ended, there are several, or two models were first called in the same nanosecond."""
+    """The summed columns of a trace that consists of these steps, whether it has ended or not. None where that takes a
+    look at the store: there are several roots or none, or two models were first called in the same nanosecond."""
     roots = [step for step in steps if step.begun.parent_id is None]
-    if len(roots) != 1 or roots[0].ended is None:
+    if len(roots) != 1:
         return None
     root, end = roots[0], roots[0].ended
     row: Row = {
         **NOTHING,
         "started_ns": root.begun.started_ns,
-        "ended_ns": end.ended_ns,
-        "outcome": end.outcome,
-        "tags": {**json.loads(root.begun.tags or "{}"), **json.loads(end.end_tags or "{}")} or None,
+        "tags": _tags(root),
         "steps": len(steps),
         "escalations": sum(step.begun.kind == "human" for step in steps),
     }
+    if end is not None:
+        row |= {"ended_ns": end.ended_ns, "outcome": end.outcome}
     called = [step for step in steps if step.call is not None]
     if called:
         counted = _calls(called)
         if counted is None:
             return None
         row |= counted
-    if end.outcome == "failed":
+    if end is not None and end.outcome == "failed":
         row |= _failed(root, steps, failure_of)
     return row
+
+
+def _tags(root: Told) -> dict[str, Any] | None:
+    ending = None if root.ended is None else root.ended.end_tags
+    if root.begun.tags is None and ending is None:
+        return None
+    return {**json.loads(root.begun.tags or "{}"), **json.loads(ending or "{}")} or None
 
 
 def _calls(called: Iterable[Told]) -> Row | None:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, Text, bindparam, case, func, select, type_coerce, update
+from sqlalchemy import BindParameter, Connection, Row, Select, Text, bindparam, case, func, select, type_coerce, update
 
 from tracer.model import Failure
 from tracer.store.blame import where_it_failed
@@ -39,7 +39,7 @@ def sum_up(connection: Connection, trace_ids: Sequence[str]) -> None:
     """Bring the rows of these traces up to date with their steps. The caller holds the rows."""
     if trace_ids:
         update_traces(connection, totals(connection, trace_ids))
-        connection.execute(update(traces).where(traces.c.trace_id.in_(trace_ids)).values(counted=traces.c.seq))
+        connection.execute(_COUNTED, {"trace_ids": trace_ids})
 
 
 def sum_up_costs(connection: Connection, trace_ids: Sequence[str]) -> None:
@@ -100,42 +100,13 @@ def totals(connection: Connection, trace_ids: Sequence[str]) -> dict[str, dict[s
 
 
 def _step_counts(connection: Connection, trace_ids: Sequence[str]) -> Sequence[Row[Any]]:
-    return connection.execute(
-        select(
-            steps.c.trace_id,
-            func.min(steps.c.started_ns).label("started_ns"),
-            func.count().label("steps"),
-            func.count(case((steps.c.kind == "human", 1))).label("escalations"),
-        )
-        .where(steps.c.trace_id.in_(trace_ids), steps.c.path != "")
-        .group_by(steps.c.trace_id)
-    ).all()
+    return connection.execute(_STEP_COUNTS, {"trace_ids": trace_ids}).all()
 
 
 def _by_model(connection: Connection, trace_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
     """Per trace and model, the first one called first: how many calls, what they used, what they cost."""
-    calls = steps.join(model_calls, _same_step())
-    around = select(steps.c.parent_id).select_from(calls).where(steps.c.trace_id.in_(trace_ids))
-    counts = (steps.c.origin != "recorded") & steps.c.step_id.not_in(around.where(steps.c.parent_id.is_not(None)))
-    unpriced = counts & steps.c.outcome.is_not(None) & model_calls.c.cost_nusd.is_(None)
-    model = func.coalesce(model_calls.c.model, model_calls.c.model_asked).label("model")
-    query = (
-        select(
-            steps.c.trace_id,
-            model,
-            func.count(case((func.coalesce(type_coerce(steps.c.tags, Text), "").not_like(_A_RETRY), 1))).label("calls"),
-            _sum(counts, model_calls.c.input_tokens).label("input_tokens"),
-            _sum(counts, model_calls.c.output_tokens).label("output_tokens"),
-            _sum(counts, model_calls.c.cost_nusd).label("cost_nusd"),
-            func.count(case((unpriced, 1))).label("unpriced"),
-        )
-        .select_from(calls)
-        .where(steps.c.trace_id.in_(trace_ids), steps.c.path != "")
-        .group_by(steps.c.trace_id, model)
-        .order_by(func.min(steps.c.started_ns), model)
-    )
     found: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(_BY_MODEL, {"trace_ids": trace_ids}):
         found[row.trace_id].append(row)
     return found
 
@@ -162,14 +133,7 @@ def _call_totals(calls: Sequence[Row[Any]]) -> dict[str, Any]:
 
 
 def _roots(connection: Connection, trace_ids: Sequence[str]) -> Sequence[Row[Any]]:
-    root = (steps.c.parent_id.is_(None)) & (steps.c.path != "")
-    # The earliest is last, and so has the last word.
-    query = (
-        select(steps)
-        .where(steps.c.trace_id.in_(trace_ids), root)
-        .order_by(steps.c.started_ns.desc(), steps.c.seq.desc())
-    )
-    return connection.execute(query).all()
+    return connection.execute(_ROOTS, {"trace_ids": trace_ids}).all()
 
 
 def _where_it_failed(connection: Connection, root: Row[Any]) -> dict[str, Any]:
@@ -187,3 +151,49 @@ def _where_it_failed(connection: Connection, root: Row[Any]) -> dict[str, Any]:
         return connection.execute(last).scalar()
 
     return where_it_failed(root, failed, failure_of, last_child_of)
+
+
+def _calls_by_model() -> Select[Any]:
+    calls = steps.join(model_calls, _same_step())
+    around = select(steps.c.parent_id).select_from(calls).where(_IS_ONE)
+    counts = (steps.c.origin != "recorded") & steps.c.step_id.not_in(around.where(steps.c.parent_id.is_not(None)))
+    unpriced = counts & steps.c.outcome.is_not(None) & model_calls.c.cost_nusd.is_(None)
+    model = func.coalesce(model_calls.c.model, model_calls.c.model_asked).label("model")
+    return (
+        select(
+            steps.c.trace_id,
+            model,
+            func.count(case((func.coalesce(type_coerce(steps.c.tags, Text), "").not_like(_A_RETRY), 1))).label("calls"),
+            _sum(counts, model_calls.c.input_tokens).label("input_tokens"),
+            _sum(counts, model_calls.c.output_tokens).label("output_tokens"),
+            _sum(counts, model_calls.c.cost_nusd).label("cost_nusd"),
+            func.count(case((unpriced, 1))).label("unpriced"),
+        )
+        .select_from(calls)
+        .where(_IS_ONE, steps.c.path != "")
+        .group_by(steps.c.trace_id, model)
+        .order_by(func.min(steps.c.started_ns), model)
+    )
+
+
+# Made once: to make a statement takes longer than the database does to answer it.
+_TRACE_IDS: BindParameter[Any] = bindparam("trace_ids", expanding=True)
+_IS_ONE = steps.c.trace_id.in_(_TRACE_IDS)
+_COUNTED = update(traces).where(traces.c.trace_id.in_(_TRACE_IDS)).values(counted=traces.c.seq)
+_STEP_COUNTS = (
+    select(
+        steps.c.trace_id,
+        func.min(steps.c.started_ns).label("started_ns"),
+        func.count().label("steps"),
+        func.count(case((steps.c.kind == "human", 1))).label("escalations"),
+    )
+    .where(_IS_ONE, steps.c.path != "")
+    .group_by(steps.c.trace_id)
+)
+_BY_MODEL = _calls_by_model()
+#: The earliest is last, and so has the last word.
+_ROOTS = (
+    select(steps)
+    .where(_IS_ONE, steps.c.parent_id.is_(None), steps.c.path != "")
+    .order_by(steps.c.started_ns.desc(), steps.c.seq.desc())
+)

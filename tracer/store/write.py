@@ -10,7 +10,7 @@ from functools import cache
 from typing import Iterable, Mapping
 
 from ormsgpack import packb
-from sqlalchemy import Connection, Executable, select, tuple_
+from sqlalchemy import Connection, Executable, bindparam, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracer.events import Event
@@ -18,7 +18,7 @@ from tracer.store import bodies, escalations
 from tracer.store.dropping import leave_out, take_out
 from tracer.store.packs import new_id
 from tracer.store.rows import Begun, Ended, Key, Rows, decoded, failure_in
-from tracer.store.statements import Row, put, upsert
+from tracer.store.statements import Row, put, upsert, which
 from tracer.store.sums import NOTHING, Told, summed
 from tracer.store.tables import journal_positions, model_calls, notes, steps, traces, unsearched
 from tracer.store.texts import preview
@@ -76,7 +76,7 @@ def _queued(keys: Keys) -> bytes:
 
 
 def _new_traces(connection: Connection, rows: Rows, keys: Keys) -> dict[str, bool]:
-    """Make the rows of those traces that have none, summed up where the batch holds the whole trace. Which ones were
+    """Make the rows of those traces that have none, summed up where that takes no look at the store. Which ones were
     made, and whether they are summed up."""
     for trace_id, digest in rows.preview_from.items():
         data = rows.payloads.get(digest) or bodies.fetch(connection, [digest]).get(digest, b"")
@@ -84,8 +84,7 @@ def _new_traces(connection: Connection, rows: Rows, keys: Keys) -> dict[str, boo
     wanted = {trace_id: _trace_row(trace_id, rows, keys.get(trace_id, [])) for trace_id in sorted(rows.trace_ids)}
     if connection.dialect.name == "sqlite":
         # nobody else writes meanwhile
-        found = select(traces.c.trace_id).where(traces.c.trace_id.in_(wanted))
-        known = set(connection.execute(found).scalars())
+        known = which(connection, traces.c.trace_id, list(wanted))
         made = [trace_id for trace_id in wanted if trace_id not in known]
         upsert(connection, traces, [wanted[trace_id] for trace_id in made], change=())
     else:
@@ -132,18 +131,23 @@ def _claim(connection: Connection, rows: Rows, keys: Keys, made: Mapping[str, bo
     """Hold the rows of the traces that were there, until the commit, and tell them what is new of their roots. What
     they were before: how many steps had come, how many were counted, and which is the root."""
     others = [trace_id for trace_id in rows.trace_ids if trace_id not in made]
-    claimed = (
-        select(traces.c.trace_id, traces.c.seq, traces.c.counted, traces.c.root_id)
-        .where(traces.c.trace_id.in_(others))
-        .order_by(traces.c.trace_id)
-        .with_for_update()
-    )
-    known: dict[str, Row] = {row["trace_id"]: dict(row) for row in connection.execute(claimed).mappings()}
+    known: dict[str, Row] = {
+        row["trace_id"]: dict(row) for row in connection.execute(_CLAIMED, {"trace_ids": others}).mappings()
+    }
     update_traces(connection, {trace_id: rows.roots[trace_id] for trace_id in others if trace_id in rows.roots})
     plans = {trace_id: {"end_plan": rows.end_plans[trace_id]} for trace_id in others if trace_id in rows.end_plans}
     update_traces(connection, plans)
     update_traces(connection, {each: {"seq": known[each]["seq"] + len(keys[each])} for each in others if each in keys})
     return known
+
+
+#: Made once: to make a statement takes longer than the database does to answer it.
+_CLAIMED = (
+    select(traces.c.trace_id, traces.c.seq, traces.c.counted, traces.c.root_id)
+    .where(traces.c.trace_id.in_(bindparam("trace_ids", expanding=True)))
+    .order_by(traces.c.trace_id)
+    .with_for_update()
+)
 
 
 def _due(rows: Rows, keys: Keys, made: Mapping[str, bool], known: Mapping[str, Row]) -> list[str]:

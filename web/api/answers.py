@@ -21,7 +21,7 @@ from tracer.model import Escalation, TraceSummary
 from tracer.stats.intervals import Difference, Share
 from tracer.stats.rows import Chain, Compared, ModelRow, Row, Runs, Stats, StepRow
 from tracer.store import Facets, Hit, Problem
-from tracer.store.store import StoreFacts
+from tracer.store import StoreFacts
 from web.view.bins import Bin
 from web.view.models import Told
 from web.view.steps import Example
