@@ -20,8 +20,7 @@ from tracer.health import Status as Process
 from tracer.model import Escalation, TraceSummary
 from tracer.stats.intervals import Difference, Share
 from tracer.stats.rows import Chain, Compared, ModelRow, Row, Runs, Stats, StepRow
-from tracer.store import Facets, Hit, Problem
-from tracer.store import StoreFacts
+from tracer.store import Facets, Hit, Problem, StoreFacts
 from web.view.bins import Bin
 from web.view.models import Told
 from web.view.steps import Example
