@@ -87,7 +87,8 @@ def _reserve(fd: int, size: int) -> None:
         os.posix_fallocate(fd, 0, size)
         # Pages that one write brings in are made and mapped many at once: a quarter of what each one costs by itself
         # when it is touched. What this leaves out is touched all the same.
-        os.pwritev(fd, [_ZEROS] * min(size // len(_ZEROS), _MOST_BUFFERS), 0)
+        if count := size // len(_ZEROS):
+            os.pwritev(fd, [_ZEROS] * min(count, _MOST_BUFFERS), 0)
     else:  # macOS has no such call; written zeros reserve as well
         os.write(fd, bytes(size))
 

@@ -262,3 +262,12 @@ class TestCardNumbers:
             assert suspects is not None
             assert CARD in suspects.shapes
         assert agrees(value)
+
+    @pytest.mark.parametrize("fill", range(4))
+    @pytest.mark.parametrize("dates", range(9))
+    @pytest.mark.parametrize("card", ["4111111111111111", "4111 1111 1111 1111", "5105-105105-05100"])
+    def test_nor_behind_dates_whose_samples_look_like_one(self, card: str, dates: int, fill: int) -> None:
+        said = f"{'x' * fill} {'due on 2026-11-23, ' * dates}paid with {card}."
+        suspects = DETECTOR.suspects(encode({"text": said}).data)
+        assert suspects is not None
+        assert CARD in suspects.shapes
