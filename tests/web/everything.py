@@ -19,6 +19,9 @@ from tracer import Price, Target, recorder
 from tracer.store import open_store
 from tracer.waiting import Waiting
 
+#: Addresses that answer a GET and are no pages: parts of pages, ways to pages, and what no person reads.
+NOT_PAGES = frozenset(("/rows", "/diff", "/t/{trace_id}/s/{step_id}", "/diff/{a}/{b}/{more:path}", "/metrics"))
+
 
 @dataclass(frozen=True)
 class Everything:

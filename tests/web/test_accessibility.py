@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page
 
-from tests.web.everything import Everything, forget, record_everything
+from tests.web.everything import NOT_PAGES, Everything, forget, record_everything
 from tests.web.test_browser import browser, serving
 from tracer import recorder
 from web import create_app
@@ -148,9 +148,6 @@ class TestWhatScrolls:
 
 
 class TestThePagesThatAxeSees:
-    #: Parts of pages, ways to pages, and what no person reads.
-    NOT_PAGES = frozenset(("/rows", "/diff", "/t/{trace_id}/s/{step_id}", "/diff/{a}/{b}/{more:path}", "/metrics"))
-
     def test_are_all_that_there_are(self) -> None:
         seen = [path.partition("?")[0] for path in PAGES.values()]
         unseen = {
@@ -158,4 +155,4 @@ class TestThePagesThatAxeSees:
             for route in ROUTES
             if described_of(route) is None and not any(route.path_regex.match(path) for path in seen)
         }
-        assert unseen <= self.NOT_PAGES, "each needs a place in PAGES, or a description in its route"
+        assert unseen <= NOT_PAGES, "each needs a place in PAGES, or a description in its route"

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.sources import REPOSITORY
-from tests.web.everything import Everything, forget, record_everything
+from tests.web.everything import NOT_PAGES, Everything, forget, record_everything
 from tests.web.test_browser import serving
 from tracer import recorder
 from web import create_app
@@ -166,6 +166,10 @@ class TestTheDescription:
             if described_of(route) is None and (route.path.endswith(".json") or "POST" in route.methods)
         }
         assert undescribed == set()
+
+    def test_has_every_page(self) -> None:
+        pages = {route.path for route in ROUTES if described_of(route) is None} - NOT_PAGES - {"/"}
+        assert {page for page in pages if f"{page}.json" not in DOCUMENT["paths"]} == set()
 
 
 class TestWhatIsAskedWrongly:
