@@ -21,6 +21,8 @@ from tests.web.conftest import viewer
 from tests.web.html import read
 from tracer import Keep
 from tracer.config import Config, from_environment, sources
+from tracer.retention.pruning import prune
+from tracer.retention.rules import Retention
 from tracer.store.tables import REVISION
 from web import create_app
 from web.view.settings import words
@@ -87,6 +89,14 @@ class TestThePage:
         assert told["capture"] == {"value": "everything", "source": "default"}
         rows = [row.text for row in read(client.get("/health").text).all("table")[-1].all("tr")]
         assert "sample 100 % of the traces PLAYHEAD_SAMPLE_RATE" in rows
+
+    def test_what_stays_is_said_with_the_last_prune(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "deleted nothing by itself" in read(client.get("/health").text).text
+        monkeypatch.setenv("PLAYHEAD_RETENTION_DAYS", "30")
+        prune(client.app.state.site.store, Retention(), now_ns=0)
+        page = read(client.get("/health").text).text
+        assert "deleted what playhead prune takes by PLAYHEAD_RETENTION_DAYS; last pruned" in page
+        assert "ago, 0 traces" in page
 
     def test_says_whether_anything_may_be_run(self, client, project):
         assert "replays and changes allowed" in read(client.get("/health").text).text

@@ -5,6 +5,7 @@ The settings are those of the viewer. A program that records elsewhere, or calls
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version
 from typing import Any
 
@@ -14,8 +15,9 @@ from tracer import format as fmt
 from tracer import recorder
 from tracer.config import Config
 from tracer.doctor import Recording, told_of
-from tracer.errors import StoreError
+from tracer.errors import ConfigError, StoreError
 from tracer.plain import plain
+from tracer.retention.pruning import last_prune, rules_in_force
 from tracer.store import StoreFacts
 from tracer.store.tables import REVISION
 from web.api.answers import Health
@@ -37,10 +39,12 @@ def show_health(request: Request, site: CurrentSite) -> Response:
     site.adopt()
     config, sources, seen = recorder.current_config(), recorder.sources(), site.recording()
     facts: StoreFacts | None = None
+    pruned: dict[str, Any] | None = None
     problem = ""
     try:
         # counts every row: not at each load
         facts = site.recent.get(("facts",), site.store.facts)
+        pruned = last_prune(site.store)
     except StoreError as error:
         problem = sentence(str(error))
     status = 200 if facts is not None else 503
@@ -64,7 +68,7 @@ def show_health(request: Request, site: CurrentSite) -> Response:
         ),
         recording=None if seen is None else health_of(seen),
         totals=() if seen is None else _totals(seen),
-        sections=(_store(site, facts, problem), _kept(config), _viewer(site, config)),
+        sections=(_store(site, facts, problem), _kept(config, pruned), _viewer(site, config)),
         settings=tuple(setting_rows(config, sources)),
     )
     return page(request, "health.html", context, status=status)
@@ -101,16 +105,31 @@ def _store(site: Site, facts: StoreFacts | None, problem: str) -> Section:
     )
 
 
-def _kept(config: Config) -> Section:
+def _kept(config: Config, pruned: dict[str, Any] | None) -> Section:
     return Section(
         "What stays",
         (
             ("kept", keep_words(config.keep)),
-            ("deleted", "nothing by itself: select traces in the list to delete them"),
+            ("deleted", _retention(config, pruned)),
             ("journal", str(config.home / "journal")),
             ("journal's limit", f"{fmt.size(config.journal_cap_bytes)} waiting, then new traces are refused"),
         ),
     )
+
+
+def _retention(config: Config, pruned: dict[str, Any] | None) -> str:
+    """What a prune would go by, and when the last one was."""
+    try:
+        rules, said_by = rules_in_force(config)
+    except ConfigError as error:
+        return sentence(str(error))
+    told = "nothing by itself: select traces in the list to delete them"
+    if not rules.is_empty:
+        told = f"what playhead prune takes by {said_by}"
+    if pruned is None:
+        return told
+    when = fmt.relative_time(pruned["at_ns"], now_ns=time.time_ns()).text
+    return f"{told}; last pruned {when}, {fmt.plural(pruned['traces'], 'trace')}"
 
 
 def _viewer(site: Site, config: Config) -> Section:

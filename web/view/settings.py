@@ -36,6 +36,8 @@ def words(name: str, value: Any) -> str:
         return keep_words(value)
     if isinstance(value, bool):
         return "on" if value else "off"
+    if value is None:
+        return "none"
     if name.endswith("_bytes"):
         return fmt.size(value)
     if name == "sample":
