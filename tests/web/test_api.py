@@ -106,6 +106,7 @@ def served(everything: Everything) -> Iterator[Served]:
         "backtest_id": [ids["backtest"]],
         "run_id": [run.run_id],
         "role": ["draft"],
+        "form": ["python", "test", "curl"],
     }
     with serving(app) as address:
         yield Served(address, site, names)
