@@ -137,7 +137,7 @@ _SAMPLED = re.compile(rb"0(?:00|010|100)")
 _WITHIN = re.compile(rb"[0-9]*(?:[ -][0-9]{4,})*(?:[ -][0-9]*)?")
 _WITHIN_BYTES = 9
 #: More places than this are looked at all at once.
-_MOST_PLACES = 6
+_MOST_PLACES = 2
 #: And where to look on when it was not one: in digits without gaps, no number begins at the second one.
 _LAYOUTS = ((b"0" * 13, 13), (b"0000100001000010", 1), (b"0000100000010000", 1))
 #: An issuer's digit is 2 to 6. One or two digits in front may be a header's length.
