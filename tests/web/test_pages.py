@@ -40,8 +40,8 @@ class TestEveryPage:
             path = waiting.pop()
             place, _, query = path.partition("?")
             page = re.sub(r"[0-9a-f]{16,}|b2:[0-9a-f]+", "ID", place)
-            # A few of each page, and of each parameter of it, are enough; there are thousands of steps. For each form of
-            # a replay a process is started.
+            # A few of each page, and of each parameter of it, are enough; there are thousands of steps. Each form
+            # of a replay starts a process.
             enough = 1 if "/replay" in page else 4
             parts = [(page, part.partition("=")[0]) for part in query.split("&")]
             if path in seen or all(kinds[part] >= enough for part in parts):
