@@ -25,7 +25,6 @@ from tracer.importing import IMPORTING, was_interrupted
 from tracer.journal import Journal, JournalClosed
 from tracer.keeping import NO_VALUE, Keeper
 from tracer.key import NO_INPUT, store_key
-from tracer.otlp.exporting import Exporter
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
 from tracer.served import below, ending
 from tracer.writer import Writer
@@ -70,14 +69,21 @@ class Recorder:
             if self._journal is None or self._writer is None:
                 home, tag = self.config.home, self.config.store_tag
                 journal = Journal(home, tag)
-                export = Exporter(self._open_store) if self.config.otlp_export else None
                 self._writer = Writer(
-                    journal, home, tag, self._open_store, keep=lambda: self.config.keep, export=export
+                    journal, home, tag, self._open_store, keep=lambda: self.config.keep, export=self._exporter()
                 )
                 self._journal = journal
                 if not self._journal_only:
                     self._writer.wake()
             return self._journal, self._writer
+
+    def _exporter(self) -> Any:
+        if not self.config.otlp_export:
+            return None
+        with IMPORTING:
+            from tracer.otlp.exporting import Exporter  # noqa: PLC0415 - for the few that send spans on
+
+        return Exporter(self._open_store)
 
     def forked(self) -> None:
         """In a forked child: the parent's journal and thread are not the child's. Both are made anew when needed."""

@@ -106,12 +106,14 @@ def _alone(engine: Engine) -> Iterator[None]:
 
 def _switch_to_wal(engine: Engine) -> None:
     # WAL: readers never wait for the writer. The mode is kept in the file, so once is enough. It can't be switched
-    # inside a transaction, hence the driver's own connection. The same holds for what lets a prune give room back: it
-    # has to be said before there is any table, and says nothing to an older store.
+    # inside a transaction, hence the driver's own connection. The same holds for what lets a prune give room back; it
+    # has to be said before there is any table. Said later it changes nothing, and yet writes.
     with reaching(engine.url):
         connection = engine.raw_connection()
         try:
-            connection.cursor().execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.cursor().execute("PRAGMA journal_mode=WAL")
+            cursor = connection.cursor()
+            if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            cursor.execute("PRAGMA journal_mode=WAL")
         finally:
             connection.close()
