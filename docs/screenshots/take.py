@@ -1,7 +1,8 @@
 """Take the screenshots of the viewer from a database: ``python docs/screenshots/take.py URL [--out DIR]``.
 
-Needs playwright and a Chromium (``PLAYHEAD_TEST_CHROMIUM``, or one on the path). It shows the newest failed trace, the
-newest completed one, and the newest replay beside its origin; a page without such a trace is left out.
+Needs playwright and a Chromium (``PLAYHEAD_TEST_CHROMIUM``, or one on the path). It shows the newest failed trace and
+the longest one in all its views, the newest replay beside its origin, and every page of figures; a page without such a
+trace is left out. The pictures here are of a store into which ``make demo`` and ``make examples WHICH=support`` recorded.
 """
 
 from __future__ import annotations
@@ -43,10 +44,14 @@ def pages(store: Store) -> Iterator[tuple[str, str]]:
     longest = max(store.traces(limit=50), key=lambda one: one.steps, default=None)
     if longest is not None:
         yield "trace-long", f"/t/{longest.trace_id}"
+        for view in ("tree", "conversation", "graph", "events"):
+            yield f"trace-{view}", f"/t/{longest.trace_id}?view={view}"
     for summary in store.traces(Filter(replays=True), limit=1):
         yield "trace-replay", f"/t/{summary.trace_id}"
         yield "diff", f"/diff/{summary.replay_of}/{summary.trace_id}"
-    yield "about", "/about"
+    for name in ("overview", "models", "steps", "routes", "canaries", "thresholds", "health", "about"):
+        yield name, f"/{name}"
+    yield "escalations", "/escalations?all"
 
 
 def serve(url: str) -> tuple[uvicorn.Server, int]:
