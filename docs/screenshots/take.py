@@ -2,7 +2,7 @@
 
 Needs playwright and a Chromium (``PLAYHEAD_TEST_CHROMIUM``, or one on the path). It shows the newest failed trace and
 the longest one in all its views, the newest replay beside its origin, and every page of figures; a page without such a
-trace is left out. The pictures here are of a store that ``make demo`` and ``make examples WHICH=support`` recorded into.
+trace is left out. Those here are of a store that ``make demo`` and ``make examples WHICH=support`` recorded into.
 """
 
 from __future__ import annotations
