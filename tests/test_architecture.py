@@ -69,7 +69,7 @@ ROOMS = {
 
 #: The only rooms of tracer that know the store: who writes to it, and who reads it for a command.
 READERS_AND_WRITERS = {
-    "recording",
+    "opening",
     "writer",
     "batches",
     "adoption",

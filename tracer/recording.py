@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
@@ -21,10 +22,11 @@ from tracer.events import Event, Finished, Noted, Started, letter_of
 from tracer.failures import failure_of, outcome_of, wordless
 from tracer.guard import REFUSED, guard, report, swallow
 from tracer.ids import CHANCE, Anchor, new_step_id, new_trace_id
-from tracer.importing import IMPORTING, was_interrupted
+from tracer.importing import was_interrupted
 from tracer.journal import Journal, JournalClosed
 from tracer.keeping import NO_VALUE, Keeper
 from tracer.key import NO_INPUT, store_key
+from tracer.opening import exporter_of, store_of
 from tracer.player import Answer, Call, Player, Raise, ReplayStopped, Run
 from tracer.served import below, ending
 from tracer.writer import Writer
@@ -69,21 +71,12 @@ class Recorder:
             if self._journal is None or self._writer is None:
                 home, tag = self.config.home, self.config.store_tag
                 journal = Journal(home, tag)
-                self._writer = Writer(
-                    journal, home, tag, self._open_store, keep=lambda: self.config.keep, export=self._exporter()
-                )
+                opened, export = partial(store_of, self.config), exporter_of(self.config)
+                self._writer = Writer(journal, home, tag, opened, keep=lambda: self.config.keep, export=export)
                 self._journal = journal
                 if not self._journal_only:
                     self._writer.wake()
             return self._journal, self._writer
-
-    def _exporter(self) -> Any:
-        if not self.config.otlp_export:
-            return None
-        with IMPORTING:
-            from tracer.otlp.exporting import Exporter  # noqa: PLC0415 - for the few that send spans on
-
-        return Exporter(self._open_store)
 
     def forked(self) -> None:
         """In a forked child: the parent's journal and thread are not the child's. Both are made anew when needed."""
@@ -93,13 +86,6 @@ class Recorder:
         if self._journal is not None:
             self._journal.forget_lock()
         self._journal = self._writer = None
-
-    def _open_store(self) -> Any:
-        # Imported on the writer's thread, so that SQLAlchemy never loads on the caller's.
-        with IMPORTING:
-            from tracer.store import open_store  # noqa: PLC0415
-
-        return open_store(self.config.database_url)
 
     def retune(self, config: Config) -> None:
         """Go on under changed rules of what is kept: from the next event on, in running traces as well."""
