@@ -49,8 +49,9 @@ def pages(store: Store) -> Iterator[tuple[str, str]]:
     for summary in store.traces(Filter(replays=True), limit=1):
         yield "trace-replay", f"/t/{summary.trace_id}"
         yield "diff", f"/diff/{summary.replay_of}/{summary.trace_id}"
-    for name in ("overview", "models", "steps", "routes", "canaries", "thresholds", "health", "about"):
+    for name in ("overview", "models", "steps", "routes", "canaries", "thresholds"):
         yield name, f"/{name}"
+    # not of the pages that say where the store lies: health and about
     yield "escalations", "/escalations?all"
 
 
